@@ -1,0 +1,160 @@
+"""`$name` expansion, postconf(5) "main.cf file format".
+
+`$name`, `${name}`, `$(name)`, `${name?value}`, `${name:value}`, `${name?{a}:{b}}`,
+`${{left} == {right} ? {a} : {b}}` with == != < <= >= > and their `level` forms, and `$$`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tayori.config.origin import ConfigError
+
+Lookup = Callable[[str], str | None]
+MAX_DEPTH = 100
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_OPERATOR = re.compile(r"\s*(==|!=|<=level|>=level|<level|>level|==level|!=level|<=|>=|<|>)\s*")
+
+
+class _Parser:
+    def __init__(self, lookup: Lookup, depth: int) -> None:
+        self.lookup = lookup
+        self.depth = depth
+
+    def expand(self, text: str) -> str:
+        if "$" not in text:
+            return text
+        if self.depth > MAX_DEPTH:
+            raise ConfigError("$name expansion goes round in a circle", None, "break the circle of references")
+        out: list[str] = []
+        at = 0
+        while True:
+            dollar = text.find("$", at)
+            if dollar < 0 or dollar + 1 >= len(text):
+                out.append(text[at:])
+                return "".join(out)
+            out.append(text[at:dollar])
+            following = text[dollar + 1]
+            if following == "$":
+                out.append("$")
+                at = dollar + 2
+            elif following in "{(":
+                end = closing(text, dollar + 1)
+                out.append(self.braced(text[dollar + 2 : end]))
+                at = end + 1
+            else:
+                name = _NAME.match(text, dollar + 1)
+                if name is None:
+                    raise ConfigError(f'"{text[dollar : dollar + 12]}" is no $name', None, "write $$ for a plain $")
+                out.append(self.value(name.group()))
+                at = name.end()
+
+    def value(self, name: str) -> str:
+        raw = self.lookup(name)
+        return "" if raw is None else _Parser(self.lookup, self.depth + 1).expand(raw)
+
+    def braced(self, body: str) -> str:
+        body = body.strip()
+        if body.startswith("{"):
+            return self.comparison(body)
+        name = _NAME.match(body)
+        if name is None:
+            raise ConfigError(f'"${{{body}}}" names no parameter', None, "write ${name}")
+        rest = body[name.end() :].lstrip()
+        if not rest:
+            return self.value(name.group())
+        if rest[0] not in "?:":
+            raise ConfigError(
+                f'"${{{body}}}": "{rest[0]}" is not ? or :', None, "write ${name?value} or ${name:value}"
+            )
+        present = self.value(name.group()) != ""
+        return self.choose(present, rest[0], rest[1:])
+
+    def choose(self, truth: bool, operator: str, rest: str) -> str:
+        rest_stripped = rest.strip()
+        if not rest_stripped.startswith("{"):
+            return self.expand(rest) if truth == (operator == "?") else ""
+        end = closing(rest_stripped, 0)
+        first = rest_stripped[1:end].strip()
+        tail = rest_stripped[end + 1 :].strip()
+        if operator == "?":
+            if truth:
+                return self.expand(first)
+            if tail.startswith(":"):
+                other = tail[1:].strip()
+                if other.startswith("{"):
+                    other = other[1 : closing(other, 0)].strip()
+                return self.expand(other)
+            return ""
+        return "" if truth else self.expand(first)
+
+    def comparison(self, body: str) -> str:
+        end = closing(body, 0)
+        left = self.expand(body[1:end].strip())
+        operator = _OPERATOR.match(body, end + 1)
+        if operator is None or not body[operator.end() :].startswith("{"):
+            raise ConfigError(f'"${{{body}}}" is no comparison', None, "write ${{a} == {b} ? {x} : {y}}")
+        end = closing(body, operator.end())
+        right = self.expand(body[operator.end() + 1 : end].strip())
+        truth = compare(left, operator.group(1), right)
+        rest = body[end + 1 :].strip()
+        if not rest:
+            return "bogus" if truth else ""
+        if rest[0] not in "?:":
+            raise ConfigError(f'"${{{body}}}": "{rest[0]}" is not ? or :', None, "write ${{a} == {b} ? {x} : {y}}")
+        return self.choose(truth, rest[0], rest[1:])
+
+
+def closing(text: str, start: int) -> int:
+    """Index of the bracket that closes the one at `start`. Raises ConfigError when there is none."""
+    opener = text[start]
+    closer = {"{": "}", "(": ")"}[opener]
+    depth = 0
+    for index in range(start, len(text)):
+        if text[index] == opener:
+            depth += 1
+        elif text[index] == closer:
+            depth -= 1
+            if depth == 0:
+                return index
+    raise ConfigError(f'"{text[:40]}" lacks a closing "{closer}"', None, "close the bracket")
+
+
+def level(text: str) -> tuple[int, int, int]:
+    """A compatibility level, `major.minor.patch` (COMPATIBILITY_README). Raises ConfigError."""
+    parts = text.split(".")
+    if not 1 <= len(parts) <= 3 or not all(part.isdigit() for part in parts):
+        raise ConfigError(f'compatibility level "{text}" is not a version number', None, "write for example 3.6")
+    numbers = [int(part) for part in parts] + [0, 0]
+    return numbers[0], numbers[1], numbers[2]
+
+
+def compare(left: str, operator: str, right: str) -> bool:
+    """Numbers when both sides are numbers, else strings; `level` forms compare versions."""
+    a: object
+    b: object
+    if operator.endswith("level"):
+        a, b = level(left), level(right)
+        operator = operator.removesuffix("level")
+    elif left.isdigit() and right.isdigit():
+        a, b = int(left), int(right)
+    else:
+        a, b = left, right
+    order = (a > b) - (a < b)  # type: ignore[operator]
+    return {
+        "==": order == 0,
+        "!=": order != 0,
+        "<": order < 0,
+        "<=": order <= 0,
+        ">": order > 0,
+        ">=": order >= 0,
+    }[operator]
+
+
+def expand(text: str, lookup: Lookup) -> str:
+    """Expand every reference in `text`. `lookup(name)` gives a raw value or None.
+
+    Raises ConfigError (without origin: the caller knows the place) for bad syntax or a circle.
+    """
+    return _Parser(lookup, 0).expand(text)

@@ -1,0 +1,56 @@
+"""One row per parameter: the row feeds the parser, postconf, the manual, check and the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a value must look like."""
+
+    TEXT = "text"
+    FLAG = "yes or no"
+    NUMBER = "a whole number"
+    CODE = "an SMTP reply code (three digits)"
+    TIME = "a time (s, m, h, d, w)"
+    LIST = "a list, separated by commas or blanks"
+    TABLES = "lookup tables (type:name), separated by commas or blanks"
+    NETWORKS = "networks (address/prefix), separated by commas or blanks"
+    DOMAINS = "domains, files or lookup tables"
+    RESTRICTIONS = "restrictions, separated by commas or blanks"
+    CHOICE = "one of a fixed set"
+    PATH = "a path"
+    SERVICE = "transport:nexthop"
+
+
+class Status(Enum):
+    """What tayori does with the parameter."""
+
+    IMPLEMENTED = "implemented"
+    PLANNED = "planned"
+    ACCEPTED = "accepted, no effect"
+    TRANSLATED = "translated to a modern name"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`default` is raw text as in postconf(5), `$name` unexpanded. `unit` is the letter a bare TIME takes.
+
+    `reason` says why a parameter that is not IMPLEMENTED has no effect, or which issue will bring it.
+    `low`/`high` bound a NUMBER or TIME (in seconds); `choices` close a CHOICE.
+    """
+
+    name: str
+    kind: Kind
+    default: str
+    doc: str = ""
+    status: Status = Status.IMPLEMENTED
+    reason: str = ""
+    since: str = ""
+    unit: str = "s"
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[str, ...] = ()
+    instead: str = ""
+    tayori: bool = False

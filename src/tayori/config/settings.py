@@ -1,0 +1,180 @@
+"""Settings: a whole configuration as one immutable value with typed, cached, expanded access.
+
+Each accessor raises ConfigError with the origin of the value when the value does not fit its kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tayori.config import maincf
+from tayori.config.computed import COMPUTED
+from tayori.config.expand import closing, expand, level
+from tayori.config.maincf import Assignment
+from tayori.config.origin import ConfigError, Origin
+from tayori.config.params import PARAMETERS
+from tayori.config.params.row import Row
+from tayori.config.system import System
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_TIME = re.compile(r"^(\d+)\s*([smhdwSMHDW]?)$")
+
+
+class Settings:
+    """main.cf, plus the overrides of one master.cf service where there are any."""
+
+    def __init__(
+        self,
+        directory: str,
+        assignments: Iterable[Assignment] = (),
+        system: System | None = None,
+        overrides: Iterable[Assignment] = (),
+    ) -> None:
+        self.directory = directory
+        self.system = system or System()
+        self.assignments = tuple(assignments)
+        self.overrides = tuple(overrides)
+        self._set: dict[str, Assignment] = {a.name: a for a in (*self.assignments, *self.overrides)}
+        self._cache: dict[tuple[str, str], object] = {}
+
+    @classmethod
+    def read(cls, directory: str | Path, system: System | None = None) -> Settings:
+        """Read DIR/main.cf. Raises ConfigError."""
+        return cls(str(directory), maincf.read(Path(directory) / "main.cf"), system)
+
+    @classmethod
+    def of(cls, values: Mapping[str, str], system: System | None = None, directory: str = "test") -> Settings:
+        """Settings from a plain mapping, for tests and tools; line N is the Nth item of main.cf."""
+        text = "\n".join(f"{name} = {value}" for name, value in values.items())
+        return cls(directory, maincf.parse(text, f"{directory}/main.cf"), system)
+
+    def with_overrides(self, overrides: Iterable[Assignment]) -> Settings:
+        """The same configuration seen by one service: `-o name=value` of master.cf wins."""
+        return Settings(self.directory, self.assignments, self.system, (*self.overrides, *overrides))
+
+    def assignment(self, name: str) -> Assignment | None:
+        """The assignment that counts (the last), or None when the default holds."""
+        return self._set.get(name)
+
+    def origin(self, name: str) -> Origin | None:
+        """Where the value stands; None for a default."""
+        found = self._set.get(name)
+        return found.origin if found else None
+
+    def origin_of(self, name: str, word: str) -> Origin | None:
+        """The line in which `word` stands inside the value of `name`; None for a default."""
+        found = self._set.get(name)
+        return found.line_of(word) if found else None
+
+    def is_set(self, name: str) -> bool:
+        """Whether a file sets it."""
+        return name in self._set
+
+    def row(self, name: str) -> Row | None:
+        """The parameter's row; None for a name of the user's own."""
+        return PARAMETERS.get(name)
+
+    def default(self, name: str) -> str | None:
+        """The raw default; computed ones (myhostname, mynetworks …) are worked out."""
+        computed = COMPUTED.get(name)
+        if computed is not None:
+            return computed(self)
+        row = PARAMETERS.get(name)
+        return row.default if row else None
+
+    def raw(self, name: str) -> str | None:
+        """The value as written, or the raw default; None for an unknown name."""
+        if name == "config_directory":
+            return self.directory
+        found = self._set.get(name)
+        return found.value if found else self.default(name)
+
+    def expand(self, text: str) -> str:
+        """Expand `$name` references in `text`. Raises ConfigError without origin."""
+        return expand(text, self.raw)
+
+    def text(self, name: str) -> str:
+        """The expanded value; empty for an unknown name."""
+        cached = self._cache.get(("text", name))
+        if cached is None:
+            try:
+                cached = expand(self.raw(name) or "", self.raw).strip()
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error.message}", self.origin(name), error.mend) from error
+            self._cache["text", name] = cached
+        return str(cached)
+
+    def flag(self, name: str) -> bool:
+        """yes/no."""
+        value = self.text(name).lower()
+        if value not in ("yes", "no"):
+            raise self._bad(name, value, "write yes or no")
+        return value == "yes"
+
+    def number(self, name: str) -> int:
+        """A whole number within the row's bounds."""
+        value = self.text(name)
+        try:
+            number = int(value)
+        except ValueError:
+            raise self._bad(name, value, "write a whole number") from None
+        return self._bounded(name, number)
+
+    def seconds(self, name: str) -> int:
+        """A time, in seconds; a bare number takes the row's unit."""
+        value = self.text(name)
+        match = _TIME.match(value)
+        if match is None:
+            raise self._bad(name, value, "write a number and one of s, m, h, d, w")
+        row = PARAMETERS.get(name)
+        unit = match.group(2).lower() or (row.unit if row else "s")
+        return self._bounded(name, int(match.group(1)) * _SECONDS[unit])
+
+    def items(self, name: str) -> tuple[str, ...]:
+        """A list: split at commas and blanks, `{ … }` groups kept whole (braces included)."""
+        cached = self._cache.get(("items", name))
+        if cached is None:
+            cached = self._cache["items", name] = split_items(self.text(name))
+        return cached  # type: ignore[return-value]
+
+    def compatibility_level(self) -> tuple[int, int, int]:
+        """`compatibility_level`, (0, 0, 0) when unset (COMPATIBILITY_README)."""
+        return level(self.text("compatibility_level") or "0")
+
+    def _bounded(self, name: str, number: int) -> int:
+        row = PARAMETERS.get(name)
+        if row and row.low is not None and number < row.low:
+            raise self._bad(name, str(number), f"the least is {row.low}")
+        if row and row.high is not None and number > row.high:
+            raise self._bad(name, str(number), f"the most is {row.high}")
+        return number
+
+    def _bad(self, name: str, value: str, mend: str) -> ConfigError:
+        row = PARAMETERS.get(name)
+        kind = row.kind.value if row else "a value"
+        return ConfigError(f"{name} = {value}: this must be {kind}", self.origin(name), mend)
+
+
+def split_items(text: str) -> tuple[str, ...]:
+    """Split at commas and white space; a `{ … }` group is one item. Raises ConfigError for an open brace."""
+    if "{" not in text:
+        return tuple(text.replace(",", " ").split())
+    found: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at] in ", \t\r\n":
+            at += 1
+        elif text[at] == "{":
+            end = closing(text, at)
+            found.append(text[at : end + 1])
+            at = end + 1
+        else:
+            start = at
+            while at < len(text) and text[at] not in ", \t\r\n":
+                if text[at] == "{":
+                    at = closing(text, at)
+                at += 1
+            found.append(text[start:at])
+    return tuple(found)

@@ -1,0 +1,120 @@
+"""Values of the durable queue: a message, its recipients, and how a delivery ended."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the session knew, kept with the message for headers, logs, filters and bounces."""
+
+    client_name: str = ""
+    client_address: str = ""
+    client_port: int = 0
+    helo: str = ""
+    protocol: str = ""
+    sasl_method: str = ""
+    sasl_username: str = ""
+    sasl_sender: str = ""
+    tls: str = ""
+    body: str = ""
+    smtputf8: bool = False
+    ret: str = ""
+    envid: str = ""
+    rewrite_context: str = "remote"
+    message_id: str = ""
+    filter: str = ""
+    uid: int = -1
+    hops: int = 0
+    kind: str = "mail"
+
+
+class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One envelope recipient. `n` is its delivery number in the message, never reused within it.
+
+    `due` is seconds since the epoch of the next attempt; `reason`/`enhanced` are the last failure's.
+    """
+
+    n: int
+    address: str
+    original: str = ""
+    notify: str = ""
+    orcpt: str = ""
+    attempts: int = 0
+    due: float = 0.0
+    enhanced: str = ""
+    reason: str = ""
+    warned: bool = False
+    expanded: bool = False
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A queued message. `number` orders and names it: `id` is its hexadecimal form, never reused.
+
+    `arrival` is seconds since the epoch. `content` is the whole message, LF line ends, without
+    Return-Path and Delivered-To; None when it must be fetched (`Queue.content`).
+    """
+
+    number: int
+    arrival: float
+    sender: str
+    size: int
+    attributes: Attributes
+    recipients: tuple[Recipient, ...]
+    content: bytes | None = None
+    hold: bool = False
+    recovered: bool = False
+
+    @property
+    def id(self) -> str:
+        """The queue id as in logs and headers."""
+        return f"{self.number:X}"
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """How one delivery attempt of a message ended, committed as one transaction.
+
+    `done`: delivery numbers that leave the queue; `later`: rows that replace theirs; `extra`: new
+    recipients of the same message (alias expansion); `messages`: new messages born from this one
+    (bounces, forwards), which become durable in the same commit.
+    """
+
+    number: int
+    done: tuple[int, ...] = ()
+    later: tuple[Recipient, ...] = ()
+    extra: tuple[Recipient, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+
+class QueueFull(Exception):
+    """Disk below queue_minfree, or the disk is full: 452 4.3.1, nothing accepted."""
+
+
+class QueueBroken(Exception):
+    """The queue cannot write: 451 4.3.0, nothing accepted."""
+
+
+class Queue(Protocol):
+    """The durable queue. A method that returns has reached stable storage, unless it says otherwise."""
+
+    async def next_number(self) -> int:
+        """A number for a new message, never given twice, across workers, restarts and crashes."""
+        ...
+
+    async def accept(self, message: Message) -> None:
+        """Keep a message, owned by this worker. Raises QueueFull or QueueBroken: then nothing was kept."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Commit the end of an attempt; rides on the next group commit."""
+        ...
+
+    async def claim(self, now: float, limit: int) -> list[Message]:
+        """Own up to `limit` due messages that no living worker owns; their content is not loaded."""
+        ...
+
+    async def content(self, number: int) -> bytes:
+        """The content of a queued message. Raises KeyError when it is gone."""
+        ...

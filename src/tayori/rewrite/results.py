@@ -1,0 +1,90 @@
+"""Values that the rewriting and resolving stages return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tayori.config.origin import Origin
+
+
+class AddressClass(Enum):
+    """ADDRESS_CLASS_README: the five classes of recipient domains."""
+
+    LOCAL = "local"
+    VIRTUAL_ALIAS = "virtual alias"
+    VIRTUAL_MAILBOX = "virtual mailbox"
+    RELAY = "relay"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A domain's class and the line that put it there (None: a default)."""
+
+    kind: AddressClass
+    parameter: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """trivial-rewrite(8) resolve: transport, next hop and recipient for one address.
+
+    `transport` is a master.cf service name (local, virtual, smtp, relay, lmtp, error, discard, retry, or the
+    user's own); `nexthop` as Postfix logs it; `reason` names the parameter or table line that decided.
+    """
+
+    address: str
+    kind: AddressClass
+    transport: str
+    nexthop: str
+    reason: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """The recipient (or sender) is not listed: the reply parts that Postfix gives (`550 5.1.1`)."""
+
+    code: int
+    enhanced: str
+    text: str
+    parameter: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A table or DNS could not answer: try later. `why` is for the log."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """An envelope recipient after canonical and virtual alias expansion. `original` is what the client said."""
+
+    address: str
+    original: str
+    notify: str = ""
+    orcpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A message ready for the queue: `content` with CRLF turned to LF, trace headers on top.
+
+    `reject`: (enhanced code, text) when header_checks or limits refuse it. `hold`, `discard`, `filter`
+    come from header_checks(5) actions.
+    """
+
+    sender: str
+    recipients: tuple[Rewritten, ...]
+    content: bytes
+    message_id: str = ""
+    reject: tuple[int, str, str] | None = None
+    hold: str = ""
+    discard: bool = False
+    filter: str = ""
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,96 @@
+"""What a mechanism asks for and what it is told: the whole contract between mechanism and driver.
+
+A mechanism is sans-IO: `next(event)` takes the client's decoded response or the answer to its last
+question, and returns the next step. The driver (protocol I/O, verifiers, time limits) lives elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Send this (not yet base64) and wait for a response."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPassword:
+    """Ask the verifiers whether the password is right. Answer: Verdict of `sasl.verifiers.base`."""
+
+    authcid: str
+    password: str = field(repr=False)
+    authzid: str = ""
+    realm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSecret:
+    """Ask for stored secrets: `wanted` names in order, such as "userPassword", "cmusaslsecretSCRAM-SHA-256".
+
+    Answer: Secret, Refused (unknown user) or TryLater.
+    """
+
+    authcid: str
+    wanted: tuple[str, ...]
+    realm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckToken:
+    """Ask the token verifier (OAUTHBEARER, XOAUTH2, GSSAPI-like externals). Answer: Verdict."""
+
+    authcid: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """Logged in. `username` is the authorisation identity, as Postfix's sasl_username; `data` is sent with it."""
+
+    username: str
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Not logged in. `why` is for the log; `temporary` means 454 rather than 535; `malformed` means 501 5.5.2."""
+
+    why: str
+    temporary: bool = False
+    malformed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Stored secrets of a user, by property name."""
+
+    values: dict[str, bytes] = field(repr=False)
+    source: str = ""
+
+
+Step = Challenge | CheckPassword | FetchSecret | CheckToken | Success | Failure
+
+
+class ServerMechanism(Protocol):
+    """Server side of one exchange; made anew for each AUTH by `MECHANISMS[name].server(context)`."""
+
+    def next(self, event: object) -> Step:
+        """`event`: None at the start without an initial response, bytes for a response, else the
+        answer to the last CheckPassword, FetchSecret or CheckToken. Never raises for any bytes."""
+        ...
+
+
+class ClientMechanism(Protocol):
+    """Client side: `next(None)` gives the initial response (or None when the server speaks first)."""
+
+    def next(self, challenge: bytes | None) -> bytes | None:
+        """The response to a challenge. Raises `SaslError` when the server's words do not hold."""
+        ...
+
+
+class SaslError(Exception):
+    """The peer broke the mechanism's rules, or could not prove itself."""
