@@ -1,0 +1,240 @@
+"""One connection as bytes: reading with a time limit, writing, TLS at any moment. No SMTP here.
+
+TLS runs over memory BIOs (net/tls.py), so STARTTLS changes nothing but the pump: the socket and its
+transport stay. The stream never buffers more than HIGH_WATER bytes that nobody has read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from tayori.net.tls import TlsContext, TlsEngine, TlsError, TlsSession
+
+HIGH_WATER = 256 * 1024
+
+
+class Stream(asyncio.Protocol):
+    """A connection. `timeout` (seconds) bounds each read, drain and handshake; it may be changed at any time.
+
+    Methods raise TimeoutError when the limit passes, ConnectionError when the peer is gone while
+    writing, TlsError when a handshake fails. `read` gives b"" at the end of the input.
+    """
+
+    def __init__(self, on_connect: Callable[[Stream], None] | None = None, timeout: float = 300.0) -> None:
+        self.timeout = timeout
+        self.peer: tuple[str, int] = ("", 0)
+        self.local: tuple[str, int] = ("", 0)
+        self.tls: TlsSession | None = None
+        self.tls_wanted = False
+        self.lost = False
+        self._loop = asyncio.get_running_loop()
+        self._on_connect = on_connect
+        self._transport: asyncio.Transport | None = None
+        self._buffer: list[bytes] = []
+        self._size = 0
+        self._eof = False
+        self._paused = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._engine: TlsEngine | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the connection stands."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.peer = _address(transport.get_extra_info("peername"))
+        self.local = _address(transport.get_extra_info("sockname"))
+        if self._on_connect is not None:
+            self._on_connect(self)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes came."""
+        self._buffer.append(data)
+        self._size += len(data)
+        if self._size > HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """asyncio: the peer will send no more; what we still have to say goes out."""
+        self._eof = True
+        self._wake()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: gone."""
+        self.lost = self._eof = True
+        self._wake()
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def pause_writing(self) -> None:
+        """asyncio: the peer reads too slowly."""
+        if self._writer is None:
+            self._writer = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """asyncio: the peer has caught up."""
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+        self._writer = None
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _expire(self) -> None:
+        self._timer = None
+        waiting = self._reader
+        if waiting is None or waiting.done():
+            return
+        left = self._deadline - self._loop.time()
+        if left > 0.001:
+            self._timer = self._loop.call_later(left, self._expire)
+        else:
+            waiting.set_exception(TimeoutError())
+
+    async def _raw(self) -> bytes:
+        if not self._buffer and not self._eof:
+            self._deadline = self._loop.time() + self.timeout
+            if self._timer is None:
+                self._timer = self._loop.call_later(self.timeout, self._expire)
+            elif self._timer.when() > self._deadline:
+                self._timer.cancel()
+                self._timer = self._loop.call_later(self.timeout, self._expire)
+            self._reader = self._loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        if not self._buffer:
+            return b""
+        data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
+        self._buffer.clear()
+        self._size = 0
+        if self._paused and self._transport is not None and not self.lost:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def read(self) -> bytes:
+        """The next bytes, decrypted; b"" at the end."""
+        engine = self._engine
+        if engine is None:
+            return await self._raw()
+        while True:
+            data = engine.receive()
+            if data is not None:
+                return data
+            self._flush_tls()
+            raw = await self._raw()
+            if not raw:
+                return b""
+            engine.feed(raw)
+
+    def pending(self) -> bool:
+        """Whether bytes have come that nobody has read (reject_unauth_pipelining, STARTTLS)."""
+        return bool(self._buffer)
+
+    def discard(self) -> int:
+        """Throw away what has come and was not read (RFC 3207 4.2); how many bytes that was."""
+        dropped = self._size
+        self._buffer.clear()
+        self._size = 0
+        return dropped
+
+    def write(self, data: bytes) -> None:
+        """Send, without waiting. Quietly nothing after the peer has gone."""
+        if self._transport is None or self.lost:
+            return
+        if self._engine is None:
+            self._transport.write(data)
+        else:
+            self._engine.send(data)
+            self._flush_tls()
+
+    def _flush_tls(self) -> None:
+        if self._engine is not None and self._transport is not None and not self.lost:
+            data = self._engine.outgoing()
+            if data:
+                self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken most of what was written. Raises TimeoutError, ConnectionError."""
+        if self._writer is not None:
+            await asyncio.wait_for(asyncio.shield(self._writer), self.timeout)
+        if self.lost:
+            raise ConnectionResetError("the peer closed the connection")
+
+    async def start_tls(self, context: TlsContext, server_side: bool, server_hostname: str = "") -> TlsSession:
+        """Do a TLS handshake now. Raises TlsError, TimeoutError. Unread clear bytes must be discarded first."""
+        engine = context.engine(server_side, server_hostname)
+        deadline = self._loop.time() + self.timeout
+        while not engine.handshake():
+            self._send_raw(engine.outgoing())
+            if self._loop.time() > deadline:
+                raise TimeoutError
+            raw = await self._raw()
+            if not raw:
+                raise TlsError("the peer closed the connection during the handshake")
+            engine.feed(raw)
+        self._send_raw(engine.outgoing())
+        self._engine = engine
+        self.tls = engine.session()
+        return self.tls
+
+    def _send_raw(self, data: bytes) -> None:
+        if data and self._transport is not None and not self.lost:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is written, then close."""
+        if self._engine is not None:
+            self._engine.close()
+            self._flush_tls()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _address(name: object) -> tuple[str, int]:
+    if isinstance(name, tuple) and len(name) >= 2:
+        host = str(name[0])
+        if host.startswith("::ffff:") and "." in host:
+            host = host[7:]
+        return host.partition("%")[0], int(name[1])
+    return "", 0
+
+
+async def connect(host: str, port: int, *, timeout: float, source_address: str = "") -> Stream:
+    """Connect to an address (no name look-up happens here). Raises OSError, TimeoutError."""
+    loop = asyncio.get_running_loop()
+    local = (source_address, 0) if source_address else None
+    _, protocol = await asyncio.wait_for(
+        loop.create_connection(lambda: Stream(timeout=timeout), host, port, local_addr=local), timeout
+    )
+    return protocol
+
+
+async def connect_unix(path: str, *, timeout: float) -> Stream:
+    """Connect to a Unix stream socket. Raises OSError, TimeoutError."""
+    loop = asyncio.get_running_loop()
+    _, protocol = await asyncio.wait_for(loop.create_unix_connection(lambda: Stream(timeout=timeout), path), timeout)
+    return protocol
+
+
+def no_delay(sock: socket.socket) -> None:
+    """Turn Nagle's algorithm off: replies are small and must not wait."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
