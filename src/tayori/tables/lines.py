@@ -1,0 +1,69 @@
+"""Table sources as text: logical lines with their numbers, and what was wrong with a line.
+
+postmap(1) INPUT FILE FORMAT: empty lines and lines whose first non-white character is `#` are skipped; a line
+that begins with white space continues the logical line above it. White space is ASCII only, as in Postfix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+BLANKS = b" \t\r\v\f\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line of a table that cannot be used, and why. `line` counts from 1, 0 is the whole file."""
+
+    line: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One `key value` pair; `line` is where the logical line begins."""
+
+    key: str
+    value: str
+    line: int
+
+
+def logical_lines(raw: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Join continuation lines: (number of the first physical line, text without line ends)."""
+    first = 0
+    held: list[bytes] = []
+    for number, line in enumerate(raw, start=1):
+        text = line.rstrip(b"\r\n")
+        stripped = text.lstrip(BLANKS)
+        if not stripped or stripped[0] == 35:  # "#"
+            continue
+        if held and text[0] in BLANKS:
+            held.append(text)
+            continue
+        if held:
+            yield first, held[0] if len(held) == 1 else b"".join(held)
+        first, held = number, [text]
+    if held:
+        yield first, held[0] if len(held) == 1 else b"".join(held)
+
+
+def fold(key: str) -> str:
+    """Case folding of keys, as Postfix does with smtputf8_enable: ASCII lower case, Unicode case folding beyond."""
+    return key.lower() if key.isascii() else key.casefold()
+
+
+def quoted(text: bytes) -> tuple[bytes, bytes] | None:
+    """Split `"a \\"b\\"" rest` into the unquoted first part and the rest; None when the quote is not closed."""
+    out = bytearray()
+    at = 1
+    while at < len(text):
+        char = text[at]
+        if char == 34:  # '"'
+            return bytes(out), text[at + 1 :]
+        if char == 92 and at + 1 < len(text):  # "\"
+            at += 1
+            char = text[at]
+        out.append(char)
+        at += 1
+    return None

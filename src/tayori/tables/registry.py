@@ -1,0 +1,142 @@
+"""The table types by name, and the one place that opens tables.
+
+`Tables(settings).open("hash:/etc/aliases")` gives a Table, the same one for the same words. Opening raises
+ConfigError for a type that does not exist, a specification that is not `type:name`, and a library that is not
+installed; a file that is missing or a server that is down does not raise: look-ups answer TempFail until it is
+there (an alias file that is missing counts as empty, with a warning).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import tempfile
+import time
+from collections.abc import Callable
+
+from tayori.config.origin import ConfigError, Origin
+from tayori.config.settings import Settings
+from tayori.tables.environ import EnvironTable
+from tayori.tables.fail import FailTable
+from tayori.tables.inline import InlineTable
+from tayori.tables.outcome import Table
+from tayori.tables.spec import Clock, Spec
+from tayori.tables.static import StaticTable
+from tayori.tables.text import TextTable
+from tayori.tables.unix import UnixTable
+
+
+def proxy(spec: Spec) -> Table:
+    """proxy:type:name: in Postfix a way round chroot and connection limits; here the table itself is opened."""
+    return spec.open(spec.rest)
+
+
+Opener = Callable[[Spec], Table]
+
+TYPES: dict[str, Opener] = {
+    "btree": TextTable,
+    "cdb": TextTable,
+    "dbm": TextTable,
+    "environ": EnvironTable,
+    "fail": FailTable,
+    "hash": TextTable,
+    "inline": InlineTable,
+    "lmdb": TextTable,
+    "proxy": proxy,
+    "sdbm": TextTable,
+    "static": StaticTable,
+    "texthash": TextTable,
+    "unix": UnixTable,
+}
+
+# Types of Postfix that tayori leaves out, and what stands in for them.
+LEFT_OUT: dict[str, str] = {
+    "internal": "it has no content of its own; write inline:{ key=value }",
+    "netinfo": "NetInfo is no longer made; export it to a text file and write hash:/file",
+    "nis": "export the map (ypcat -k) to a text file and write hash:/file",
+    "nisplus": "export the map to a text file and write hash:/file",
+}
+
+
+def indexed(kind: str) -> bool:
+    """Whether tables of this type have a text source that postmap(1) would index."""
+    return TYPES.get(kind) is TextTable
+
+
+def partial_keys(table: Table) -> bool:
+    """Whether look-ups of parts (a parent domain, `user@`, a network) make sense; not for patterns and servers
+    that get the whole key only (regexp, pcre, cidr, tcp, socketmap; DATABASE_README, regexp_table(5))."""
+    return bool(getattr(table, "partial", True))
+
+
+class Tables:
+    """All tables of one process, opened once each. `fold` False keeps the case of keys (postmap -f)."""
+
+    def __init__(self, settings: Settings, clock: Clock = time.monotonic, fold: bool = True) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._fold = fold
+        self._open: dict[tuple[str, str], Table] = {}
+        self._folder = ""
+        self._own_folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def open(self, spec: str, origin: Origin | None = None, form: str = "map", on_missing: str = "") -> Table:
+        """Open `type:name`. `form` "aliases" reads indexed sources as aliases(5) and, unless `on_missing` says
+        otherwise ("tempfail" or "empty"), takes a missing file for an empty table. Raises ConfigError."""
+        known = self._open.get((spec, form))
+        if known is not None:
+            return known
+        kind, colon, rest = spec.partition(":")
+        if not colon or not rest:
+            raise ConfigError(f'"{spec}" is not type:name', origin, f"write for example hash:{spec.strip(':')}")
+        opener = TYPES.get(kind)
+        if opener is None:
+            raise ConfigError(f'there is no table type "{kind}" (in {spec})', origin, _mend(kind))
+        table = opener(
+            Spec(
+                kind=kind,
+                rest=rest,
+                settings=self.settings,
+                open=lambda inner: self.open(inner, origin, form, on_missing),
+                cache=self.cache_folder,
+                origin=origin,
+                form=form,
+                on_missing=on_missing or ("empty" if form == "aliases" else "tempfail"),
+                fold=self._fold,
+                clock=self.clock,
+            )
+        )
+        self._open[spec, form] = table
+        return table
+
+    def cache_folder(self) -> str:
+        """Where index files of large tables live: `$data_directory/tables` when it can be written, else a
+        folder of this process that goes with it."""
+        if not self._folder:
+            wanted = os.path.join(self.settings.text("data_directory"), "tables")
+            with contextlib.suppress(OSError):
+                os.mkdir(wanted, 0o755)
+            if os.access(wanted, os.W_OK | os.X_OK):
+                self._folder = wanted
+            else:
+                self._own_folder = tempfile.TemporaryDirectory(prefix="tayori-tables-")
+                self._folder = self._own_folder.name
+        return self._folder
+
+    def close(self) -> None:
+        """Close every table."""
+        for table in self._open.values():
+            table.close()
+        self._open.clear()
+        if self._own_folder is not None:
+            self._own_folder.cleanup()
+            self._own_folder = None
+        self._folder = ""
+
+
+def _mend(kind: str) -> str:
+    if kind in LEFT_OUT:
+        return LEFT_OUT[kind]
+    near = difflib.get_close_matches(kind.lower(), TYPES, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"the types are {', '.join(sorted(TYPES))}"
