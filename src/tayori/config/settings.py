@@ -14,7 +14,7 @@ from tayori.config.computed import COMPUTED
 from tayori.config.expand import closing, expand, level
 from tayori.config.maincf import Assignment
 from tayori.config.origin import ConfigError, Origin
-from tayori.config.params import PARAMETERS
+from tayori.config.params import row_of
 from tayori.config.params.row import Row
 from tayori.config.system import System
 
@@ -73,15 +73,15 @@ class Settings:
         return name in self._set
 
     def row(self, name: str) -> Row | None:
-        """The parameter's row; None for a name of the user's own."""
-        return PARAMETERS.get(name)
+        """The parameter's row, or that of its per-transport template; None for a name of the user's own."""
+        return row_of(name)
 
     def default(self, name: str) -> str | None:
         """The raw default; computed ones (myhostname, mynetworks …) are worked out."""
         computed = COMPUTED.get(name)
         if computed is not None:
             return computed(self)
-        row = PARAMETERS.get(name)
+        row = row_of(name)
         return row.default if row else None
 
     def raw(self, name: str) -> str | None:
@@ -96,11 +96,13 @@ class Settings:
         return expand(text, self.raw)
 
     def text(self, name: str) -> str:
-        """The expanded value; empty for an unknown name."""
+        """The expanded value (as written for a `raw` row); empty for an unknown name."""
         cached = self._cache.get(("text", name))
         if cached is None:
+            row = row_of(name)
+            raw = self.raw(name) or ""
             try:
-                cached = expand(self.raw(name) or "", self.raw).strip()
+                cached = raw if row is not None and row.raw else expand(raw, self.raw).strip()
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error.message}", self.origin(name), error.mend) from error
             self._cache["text", name] = cached
@@ -128,7 +130,7 @@ class Settings:
         match = _TIME.match(value)
         if match is None:
             raise self._bad(name, value, "write a number and one of s, m, h, d, w")
-        row = PARAMETERS.get(name)
+        row = row_of(name)
         unit = match.group(2).lower() or (row.unit if row else "s")
         return self._bounded(name, int(match.group(1)) * _SECONDS[unit])
 
@@ -144,7 +146,7 @@ class Settings:
         return level(self.text("compatibility_level") or "0")
 
     def _bounded(self, name: str, number: int) -> int:
-        row = PARAMETERS.get(name)
+        row = row_of(name)
         if row and row.low is not None and number < row.low:
             raise self._bad(name, str(number), f"the least is {row.low}")
         if row and row.high is not None and number > row.high:
@@ -152,7 +154,7 @@ class Settings:
         return number
 
     def _bad(self, name: str, value: str, mend: str) -> ConfigError:
-        row = PARAMETERS.get(name)
+        row = row_of(name)
         kind = row.kind.value if row else "a value"
         return ConfigError(f"{name} = {value}: this must be {kind}", self.origin(name), mend)
 

@@ -39,6 +39,7 @@ class Row:
 
     `reason` says why a parameter that is not IMPLEMENTED has no effect, or which issue will bring it.
     `low`/`high` bound a NUMBER or TIME (in seconds); `choices` close a CHOICE.
+    `raw` values are not expanded when read: their $names are filled in at each use ($user, $client_address …).
     """
 
     name: str
@@ -54,3 +55,12 @@ class Row:
     choices: tuple[str, ...] = ()
     instead: str = ""
     tayori: bool = False
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The rows of one module under its title."""
+
+    title: str
+    rows: tuple[Row, ...]

@@ -1,0 +1,137 @@
+"""Old names that a modern one takes over."""
+
+from __future__ import annotations
+
+from tayori.config.params.row import Kind, Row, Status
+
+ROWS: tuple[Row, ...] = (
+    Row("fallback_relay", Kind.LIST, "", status=Status.TRANSLATED, instead="smtp_fallback_relay"),
+    Row("lmtp_fallback_relay", Kind.LIST, "", status=Status.TRANSLATED, instead="smtp_fallback_relay"),
+    Row(
+        "authorized_verp_clients",
+        Kind.NETWORKS,
+        "",
+        status=Status.TRANSLATED,
+        instead="smtpd_authorized_verp_clients",
+    ),
+    Row(
+        "smtpd_client_connection_limit_exceptions",
+        Kind.TEXT,
+        "",
+        status=Status.TRANSLATED,
+        instead="smtpd_client_event_limit_exceptions",
+    ),
+    Row("disable_dns_lookups", Kind.FLAG, "no", status=Status.TRANSLATED, instead="smtp_dns_support_level"),
+    Row(
+        "lmtp_cache_connection", Kind.FLAG, "yes", status=Status.TRANSLATED, instead="lmtp_connection_cache_on_demand"
+    ),
+    Row("maps_rbl_domains", Kind.LIST, "", status=Status.TRANSLATED, instead="reject_rbl_client"),
+    Row("virtual_maps", Kind.TABLES, "", status=Status.TRANSLATED, instead="virtual_alias_maps"),
+    Row("smtpd_tls_cipherlist", Kind.TEXT, "", status=Status.TRANSLATED, instead="smtpd_tls_ciphers"),
+    Row(
+        "smtpd_tls_dh1024_param_file", Kind.PATH, "", status=Status.TRANSLATED, instead="smtpd_tls_mandatory_ciphers"
+    ),
+    Row("smtpd_tls_dh512_param_file", Kind.PATH, "", status=Status.TRANSLATED, instead="smtpd_tls_mandatory_ciphers"),
+    Row("smtp_enforce_tls", Kind.FLAG, "no", status=Status.TRANSLATED, instead="smtp_tls_security_level"),
+    Row("smtp_tls_enforce_peername", Kind.FLAG, "yes", status=Status.TRANSLATED, instead="smtp_tls_security_level"),
+    Row("smtp_tls_per_site", Kind.TEXT, "", status=Status.TRANSLATED, instead="smtp_tls_policy_maps"),
+    Row("smtp_tls_cipherlist", Kind.TEXT, "", status=Status.TRANSLATED, instead="smtp_tls_ciphers"),
+    Row("lmtp_tls_per_site", Kind.TEXT, "", status=Status.TRANSLATED, instead="lmtp_tls_policy_maps"),
+    Row("lmtp_use_tls", Kind.FLAG, "no", status=Status.TRANSLATED, instead="lmtp_tls_security_level"),
+    Row("lmtp_enforce_tls", Kind.FLAG, "no", status=Status.TRANSLATED, instead="lmtp_tls_security_level"),
+    Row("lmtp_tls_enforce_peername", Kind.FLAG, "yes", status=Status.TRANSLATED, instead="lmtp_tls_security_level"),
+    Row("smtp_cname_overrides_servername", Kind.FLAG, "no", status=Status.TRANSLATED, instead="smtp_tls_servername"),
+    Row("lmtp_cname_overrides_servername", Kind.FLAG, "no", status=Status.TRANSLATED, instead="lmtp_tls_servername"),
+    Row(
+        "tls_low_cipherlist",
+        Kind.TEXT,
+        "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH",
+        status=Status.TRANSLATED,
+        instead="tls_medium_cipherlist",
+    ),
+    Row(
+        "tls_export_cipherlist",
+        Kind.TEXT,
+        "aNULL:-aNULL:HIGH:MEDIUM:LOW:EXPORT:+RC4:@STRENGTH",
+        status=Status.TRANSLATED,
+        instead="tls_medium_cipherlist",
+    ),
+    Row("smtpd_tls_eecdh_grade", Kind.TEXT, "auto", status=Status.TRANSLATED, instead="tls_eecdh_auto_curves"),
+    Row("postscreen_blacklist_action", Kind.TEXT, "", status=Status.TRANSLATED, instead="postscreen_denylist_action"),
+    Row(
+        "postscreen_dnsbl_whitelist_threshold",
+        Kind.TEXT,
+        "",
+        status=Status.TRANSLATED,
+        instead="postscreen_dnsbl_allowlist_threshold",
+    ),
+    Row("postscreen_dnsbl_ttl", Kind.TEXT, "", status=Status.TRANSLATED, instead="postscreen_dnsbl_max_ttl"),
+    Row(
+        "postscreen_use_tls",
+        Kind.FLAG,
+        "$smtpd_use_tls",
+        status=Status.TRANSLATED,
+        instead="postscreen_tls_security_level",
+    ),
+    Row(
+        "postscreen_enforce_tls",
+        Kind.FLAG,
+        "$smtpd_enforce_tls",
+        status=Status.TRANSLATED,
+        instead="postscreen_tls_security_level",
+    ),
+    Row(
+        "tlsproxy_enforce_tls",
+        Kind.FLAG,
+        "$smtpd_enforce_tls",
+        status=Status.TRANSLATED,
+        instead="tlsproxy_tls_security_level",
+    ),
+    Row(
+        "tlsproxy_use_tls",
+        Kind.FLAG,
+        "$smtpd_use_tls",
+        status=Status.TRANSLATED,
+        instead="tlsproxy_tls_security_level",
+    ),
+    Row("smtpd_per_record_deadline", Kind.TEXT, "", status=Status.TRANSLATED, instead="smtpd_per_request_deadline"),
+    Row("smtp_per_record_deadline", Kind.TEXT, "", status=Status.TRANSLATED, instead="smtp_per_request_deadline"),
+    Row("lmtp_per_record_deadline", Kind.TEXT, "", status=Status.TRANSLATED, instead="lmtp_per_request_deadline"),
+    Row(
+        "postscreen_whitelist_interfaces",
+        Kind.LIST,
+        "",
+        status=Status.TRANSLATED,
+        instead="postscreen_allowlist_interfaces",
+    ),
+    Row(
+        "tlsproxy_client_loglevel_parameter",
+        Kind.TEXT,
+        "smtp_tls_loglevel",
+        status=Status.TRANSLATED,
+        instead="tlsproxy_client_loglevel",
+    ),
+    Row("tlsproxy_client_level", Kind.TEXT, "", status=Status.TRANSLATED, instead="tlsproxy_client_security_level"),
+    Row(
+        "tlsproxy_client_per_site",
+        Kind.TEXT,
+        "$smtp_tls_per_site",
+        status=Status.TRANSLATED,
+        instead="tlsproxy_client_policy_maps",
+    ),
+    Row("tlsproxy_client_policy", Kind.LIST, "", status=Status.TRANSLATED, instead="tlsproxy_client_policy_maps"),
+    Row(
+        "tlsproxy_client_use_tls",
+        Kind.FLAG,
+        "$smtp_use_tls",
+        status=Status.TRANSLATED,
+        instead="tlsproxy_client_security_level",
+    ),
+    Row(
+        "tlsproxy_client_enforce_tls",
+        Kind.FLAG,
+        "$smtp_enforce_tls",
+        status=Status.TRANSLATED,
+        instead="tlsproxy_client_security_level",
+    ),
+)

@@ -1,0 +1,110 @@
+"""Local delivery and aliases."""
+
+from __future__ import annotations
+
+from tayori.config.params.row import Kind, Row, Status
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "local_recipient_maps",
+        Kind.TABLES,
+        "proxy:unix:passwd.byname $alias_maps",
+        "Tables that hold every valid name in mydestination; empty accepts all.",
+    ),
+    Row("alias_maps", Kind.TABLES, "hash:/etc/aliases", "The alias tables that local delivery reads."),
+    Row("alias_database", Kind.TABLES, "hash:/etc/aliases", "The alias files that newaliases rebuilds."),
+    Row("home_mailbox", Kind.TEXT, "", "The mailbox under the user's home; a / at the end means Maildir."),
+    Row(
+        "mail_spool_directory",
+        Kind.PATH,
+        "/var/mail",
+        "The folder of the users' mailboxes when home_mailbox is empty.",
+    ),
+    Row(
+        "mailbox_command",
+        Kind.TEXT,
+        "",
+        "A command that delivers all local mail.",
+        status=Status.PLANNED,
+        reason="a later issue",
+        raw=True,
+    ),
+    Row("mailbox_transport", Kind.SERVICE, "", "A transport that takes over local delivery, after aliases."),
+    Row("luser_relay", Kind.TEXT, "", "Where mail for unknown local users goes.", raw=True),
+    Row(
+        "forward_path",
+        Kind.LIST,
+        "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
+        "Where a user's .forward file is looked for.",
+        status=Status.PLANNED,
+        reason="a later issue",
+        raw=True,
+    ),
+    Row(
+        "allow_mail_to_commands",
+        Kind.LIST,
+        "alias, forward",
+        "Where |command destinations are permitted.",
+        status=Status.PLANNED,
+        reason="a later issue",
+    ),
+    Row(
+        "allow_mail_to_files",
+        Kind.LIST,
+        "alias, forward",
+        "Where /file destinations are permitted.",
+        status=Status.PLANNED,
+        reason="a later issue",
+    ),
+    Row(
+        "expand_owner_alias",
+        Kind.FLAG,
+        "no",
+        "Whether owner-list senders are replaced by what that alias holds.",
+        status=Status.PLANNED,
+        reason="a later issue",
+    ),
+    Row("mailbox_transport_maps", Kind.TABLES, "", status=Status.PLANNED, reason="issue 4"),
+    Row("mailbox_command_maps", Kind.TABLES, "", status=Status.PLANNED, reason="a later issue"),
+    Row("fallback_transport", Kind.SERVICE, "", status=Status.PLANNED, reason="issue 4"),
+    Row("fallback_transport_maps", Kind.TABLES, "", status=Status.PLANNED, reason="issue 4"),
+    Row("local_login_sender_maps", Kind.TABLES, "static:*", status=Status.PLANNED, reason="a later issue"),
+    Row("virtual_alias_expansion_limit", Kind.NUMBER, "1000", status=Status.PLANNED, reason="a later issue", low=1),
+    Row("virtual_alias_recursion_limit", Kind.NUMBER, "1000", status=Status.PLANNED, reason="a later issue", low=1),
+    Row("lmtp_tcp_port", Kind.TEXT, "24", status=Status.PLANNED, reason="a later issue"),
+    Row(
+        "lmtp_destination_concurrency_limit",
+        Kind.NUMBER,
+        "$default_destination_concurrency_limit",
+        status=Status.PLANNED,
+        reason="a later issue",
+        low=0,
+    ),
+    Row(
+        "lmtp_destination_recipient_limit",
+        Kind.NUMBER,
+        "$default_destination_recipient_limit",
+        status=Status.PLANNED,
+        reason="a later issue",
+        low=0,
+    ),
+    Row(
+        "local_destination_concurrency_limit", Kind.NUMBER, "2", status=Status.PLANNED, reason="a later issue", low=0
+    ),
+    Row(
+        "virtual_destination_recipient_limit",
+        Kind.NUMBER,
+        "$default_destination_recipient_limit",
+        status=Status.PLANNED,
+        reason="a later issue",
+        low=0,
+    ),
+    Row("biff", Kind.FLAG, "yes", status=Status.PLANNED, reason="a later issue"),
+    Row(
+        "tayori_passwd_file",
+        Kind.PATH,
+        "/etc/passwd",
+        "The passwd(5) file that names the local users and their homes.",
+        tayori=True,
+    ),
+)
