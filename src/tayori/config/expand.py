@@ -1,7 +1,8 @@
 """`$name` expansion, postconf(5) "main.cf file format".
 
 `$name`, `${name}`, `$(name)`, `${name?value}`, `${name:value}`, `${name?{a}:{b}}`,
-`${{left} == {right} ? {a} : {b}}` with == != < <= >= > and their `level` forms, and `$$`.
+`${{left} == {right} ? {a} : {b}}` with == != < <= >= > and their `level` forms,
+`${domain_to_ascii{name}}`, and `$$`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class _Parser:
         rest = body[name.end() :].lstrip()
         if not rest:
             return self.value(name.group())
+        if rest[0] == "{" and name.group() == "domain_to_ascii":
+            return ascii_domain(self.expand(rest[1 : closing(rest, 0)].strip()))
         if rest[0] not in "?:":
             raise ConfigError(
                 f'"${{{body}}}": "{rest[0]}" is not ? or :', None, "write ${name?value} or ${name:value}"
@@ -104,6 +107,14 @@ class _Parser:
         if rest[0] not in "?:":
             raise ConfigError(f'"${{{body}}}": "{rest[0]}" is not ? or :', None, "write ${{a} == {b} ? {x} : {y}}")
         return self.choose(truth, rest[0], rest[1:])
+
+
+def ascii_domain(text: str) -> str:
+    """`${domain_to_ascii{…}}` of Postfix 3.11: the xn-- form; a name that has none stays as it is."""
+    try:
+        return text.encode("idna").decode("ascii")
+    except UnicodeError:
+        return text
 
 
 def closing(text: str, start: int) -> int:

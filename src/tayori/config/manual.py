@@ -47,9 +47,7 @@ def parameters_md() -> str:
     out = [HEAD]
     columns = "| Parameter | Default | Value | State | Meaning |\n|---|---|---|---|---|\n"
     for group in GROUPS:
-        out.append(
-            f"\n## {group.title}\n\n| Parameter | Default | Value | State | Meaning |\n|---|---|---|---|---|\n"
-        )
+        out.append(f"\n## {group.title}\n\n{columns}")
         for row in group.rows:
             default = f"`{escaped(row.default)}`" if row.default else "(empty)"
             cells = (f"`{row.name}`", default, value(row), escaped(state(row)), escaped(row.doc))
