@@ -65,7 +65,7 @@ class Destinations:
     def __init__(
         self, limits: Callable[[str], Limits], rest: float = 300.0, longest_rest: float = 4000.0, memory: int = 5000
     ) -> None:
-        """`limits(transport)` must be cheap (cache it); `rest`, `longest_rest`: the two back-off times, in seconds."""
+        """`limits(transport)` must be cheap (cache it); `rest`, `longest_rest`: the back-off times in seconds."""
         self._limits = limits
         self._rest = rest
         self._longest = max(rest, longest_rest)
