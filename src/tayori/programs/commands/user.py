@@ -1,0 +1,117 @@
+"""tayori user: the accounts that may log in, in the configuration's own account file (DIR/accounts).
+
+    tayori user add|passwd [--stdin] [--scram] [-c DIR] NAME
+    tayori user list [-c DIR]
+    tayori user delete [-c DIR] NAME
+
+The password is asked for twice at a terminal, else (or with --stdin) it is the first line of standard input.
+`--scram` also stores keys for SCRAM-SHA-256 and SCRAM-SHA-1, which are cheaper to guess from than argon2id if the
+file is ever stolen. Exit codes: 0, 64 usage, 65 refused, 73 or 77 for files, as in sysexits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tayori.config.origin import ConfigError
+from tayori.config.settings import Settings
+from tayori.sasl.accounts import FILE_NAME, AccountFile
+
+EX_USAGE, EX_DATAERR = 64, 65
+_LONGEST = 1024
+
+
+def account_file(directory: str | Path) -> AccountFile:
+    """The account file of a configuration directory. Raises ConfigError when the directory does not exist."""
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a directory", mend="name the configuration directory with -c")
+    owner = Settings.read(folder).text("mail_owner") if (folder / "main.cf").exists() else ""
+    return AccountFile(folder / FILE_NAME, owner)
+
+
+def ask_password(name: str, from_stdin: bool) -> str:
+    """The new password. Raises ConfigError when the two do not agree or nothing came."""
+    if not from_stdin and sys.stdin.isatty():
+        first = getpass.getpass(f"Password for {name}: ")
+        if first != getpass.getpass("Again: "):
+            raise ConfigError("the two passwords are not the same; nothing was changed")
+    else:
+        first = sys.stdin.readline(_LONGEST + 2).rstrip("\r\n")
+    if not first:
+        raise ConfigError("no password was given; nothing was changed")
+    if len(first) > _LONGEST or "\0" in first:
+        raise ConfigError(f"a password has at most {_LONGEST} characters and no NUL")
+    return first
+
+
+def _add(file: AccountFile, options: argparse.Namespace) -> str:
+    file.add(options.name, ask_password(options.name, options.stdin), scram=options.scram)
+    return f"{options.name} may log in now."
+
+
+def _passwd(file: AccountFile, options: argparse.Namespace) -> str:
+    password = ask_password(options.name, options.stdin)
+    file.set_password(options.name, password, scram=True if options.scram else None)
+    return f"{options.name} has a new password."
+
+
+def _list(file: AccountFile, options: argparse.Namespace) -> str:
+    return "\n".join(file.names())
+
+
+def _delete(file: AccountFile, options: argparse.Namespace) -> str:
+    file.delete(options.name)
+    return f"{options.name} may no longer log in; mail already delivered stays where it is."
+
+
+ACTIONS: dict[str, Callable[[AccountFile, argparse.Namespace], str]] = {
+    "add": _add,
+    "passwd": _passwd,
+    "list": _list,
+    "delete": _delete,
+}
+
+
+def default_directory() -> str:
+    """`$MAIL_CONFIG` as Postfix's commands take it, else /etc/tayori where it exists, else /etc/postfix."""
+    return os.environ.get("MAIL_CONFIG") or ("/etc/tayori" if os.path.isdir("/etc/tayori") else "/etc/postfix")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("tayori user", description="accounts that may log in")
+    actions = made.add_subparsers(dest="action", required=True, metavar="add|passwd|list|delete")
+    for action in ACTIONS:
+        sub = actions.add_parser(action)
+        sub.add_argument("-c", dest="directory", default=default_directory(), metavar="DIR")
+        if action != "list":
+            sub.add_argument("name", metavar="NAME")
+        if action in ("add", "passwd"):
+            sub.add_argument("--stdin", action="store_true", help="the password is the first line of standard input")
+            sub.add_argument("--scram", action="store_true", help="store SCRAM keys as well")
+    return made
+
+
+def main(argv: list[str]) -> int:
+    """Run; returns the exit code."""
+    try:
+        options = parser().parse_args(argv)
+    except SystemExit as stop:
+        return EX_USAGE if stop.code else 0
+    try:
+        said = ACTIONS[options.action](account_file(options.directory), options)
+    except ConfigError as error:
+        print(f"tayori user: {error}", file=sys.stderr)
+        return EX_DATAERR
+    except (KeyboardInterrupt, EOFError):
+        print("tayori user: stopped; nothing was changed", file=sys.stderr)
+        return EX_DATAERR
+    if said:
+        print(said)
+    return 0
