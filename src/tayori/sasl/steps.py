@@ -49,7 +49,11 @@ class CheckToken:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """Logged in. `username` is the authorisation identity, as Postfix's sasl_username; `data` is sent with it."""
+    """Logged in. `username` is the authorisation identity, as Postfix's sasl_username.
+
+    `data` is for protocols that send data with success. SMTP has none (RFC 4954 4): our mechanisms send their
+    last words as a Challenge, answered by an empty response, and leave `data` empty.
+    """
 
     username: str
     data: bytes = b""
@@ -66,10 +70,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Stored secrets of a user, by property name."""
+    """Stored secrets of a user, by property name.
+
+    `username` is the login name as the back end knows it (with realm where there is one); empty: as asked.
+    """
 
     values: dict[str, bytes] = field(repr=False)
     source: str = ""
+    username: str = ""
 
 
 Step = Challenge | CheckPassword | FetchSecret | CheckToken | Success | Failure
@@ -85,7 +93,14 @@ class ServerMechanism(Protocol):
 
 
 class ClientMechanism(Protocol):
-    """Client side: `next(None)` gives the initial response (or None when the server speaks first)."""
+    """Client side: `next(None)` gives the initial response (or None when the server speaks first).
+
+    `complete` is True once everything was said and the server has proved itself where the mechanism has it do
+    so: a server's "235" before that is refused. `note` is what the server said about an error, for the log.
+    """
+
+    complete: bool
+    note: str
 
     def next(self, challenge: bytes | None) -> bytes | None:
         """The response to a challenge. Raises `SaslError` when the server's words do not hold."""
