@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tayori.tables.lines import fold
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome
 from tayori.tables.spec import Spec
 
@@ -17,8 +18,8 @@ class EnvironTable:
         self.name = spec.name
 
     async def lookup(self, key: str) -> Outcome:
-        """The variable's value."""
-        value = os.environ.get(key)
+        """The variable's value; the name is folded to lower case, as in Postfix."""
+        value = os.environ.get(fold(key))
         return NOT_FOUND if value is None else Found(value)
 
     def close(self) -> None:

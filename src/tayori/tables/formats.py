@@ -1,34 +1,33 @@
 """The two source formats of indexed tables: postmap(1) `key value` and aliases(5) `name: value`.
 
 A parser takes the raw lines of a file and yields an Entry or a Problem for each logical line; it never raises.
-Keys come out unquoted but not folded; values are kept as written, surrounding white space removed.
+Keys are not folded (names of aliases come out unquoted); values are kept as written, surrounding white space
+removed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from tayori.tables.lines import BLANKS, Entry, Problem, logical_lines, quoted
+from tayori.tables.lines import BLANKS, Entry, Problem, key_end, logical_lines, quoted
 
 NOT_UTF8 = "is not valid UTF-8: save the file as UTF-8"
 
 
 def parse_map(raw: Iterable[bytes]) -> Iterator[Entry | Problem]:
-    """postmap(1) INPUT FILE FORMAT; keys with blanks stand in double quotes (Postfix 3.2)."""
+    """postmap(1) INPUT FILE FORMAT. A key may hold blanks inside double quotes (Postfix 3.2); the quotes are part
+    of the key, as in a quoted local part `"a b"@example.com`.
+    """
     for number, text in logical_lines(raw):
         if text[0] in BLANKS:
             yield Problem(number, "the first entry must not begin with white space")
             continue
-        if text[0] == 34:
-            parts = quoted(text)
-            if parts is None:
+        if b'"' in text or b"\\" in text:
+            end = key_end(text)
+            if end < 0:
                 yield Problem(number, "the key has an opening quote but no closing one")
                 continue
-            key, value = parts
-            if value and value[0] not in BLANKS:
-                yield Problem(number, "there must be white space between the quoted key and the value")
-                continue
-            value = value.strip(BLANKS)
+            key, value = text[:end], text[end:].strip(BLANKS)
         else:
             words = text.split(None, 1)
             key = words[0]

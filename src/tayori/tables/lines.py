@@ -53,6 +53,22 @@ def fold(key: str) -> str:
     return key.lower() if key.isascii() else key.casefold()
 
 
+def key_end(text: bytes) -> int:
+    """Where the first white space outside double quotes stands (or the end); -1 when a quote is not closed."""
+    inside = False
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char == 92:  # "\\"
+            at += 1
+        elif char == 34:
+            inside = not inside
+        elif char in BLANKS and not inside:
+            return at
+        at += 1
+    return -1 if inside else len(text)
+
+
 def quoted(text: bytes) -> tuple[bytes, bytes] | None:
     """Split `"a \\"b\\"" rest` into the unquoted first part and the rest; None when the quote is not closed."""
     out = bytearray()

@@ -17,10 +17,13 @@ from collections.abc import Callable
 
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
+from tayori.tables.cidr import CidrTable
 from tayori.tables.environ import EnvironTable
 from tayori.tables.fail import FailTable
 from tayori.tables.inline import InlineTable
 from tayori.tables.outcome import Table
+from tayori.tables.pcre import open_pcre
+from tayori.tables.regexp import open_regexp
 from tayori.tables.spec import Clock, Spec
 from tayori.tables.static import StaticTable
 from tayori.tables.text import TextTable
@@ -37,13 +40,16 @@ Opener = Callable[[Spec], Table]
 TYPES: dict[str, Opener] = {
     "btree": TextTable,
     "cdb": TextTable,
+    "cidr": CidrTable,
     "dbm": TextTable,
     "environ": EnvironTable,
     "fail": FailTable,
     "hash": TextTable,
     "inline": InlineTable,
     "lmdb": TextTable,
+    "pcre": open_pcre,
     "proxy": proxy,
+    "regexp": open_regexp,
     "sdbm": TextTable,
     "static": StaticTable,
     "texthash": TextTable,

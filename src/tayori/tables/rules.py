@@ -8,6 +8,7 @@ such a line is refused (watched.py).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -22,6 +23,7 @@ log = logging.getLogger("tayori.tables")
 
 T = TypeVar("T")
 MAX_DEPTH = 50
+_WORD = re.compile(r"(?i)(if|endif)(?![A-Za-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,10 @@ def nest(lines: Sequence[RuleLine]) -> tuple[tuple[RuleLine | Block, ...], list[
     problems: list[Problem] = []
     stack: list[tuple[int, str, list[RuleLine | Block]]] = [(0, "", [])]
     for rule in lines:
-        word = rule.text.split(None, 1)[0].lower()
-        if word == "if" and len(stack) <= MAX_DEPTH:
+        word = _WORD.match(rule.text)
+        if word and word.group(1).lower() == "if" and len(stack) <= MAX_DEPTH:
             stack.append((rule.line, rule.text[2:].strip(), []))
-        elif word == "endif":
+        elif word and word.group(1).lower() == "endif":
             if rule.text.strip().lower() != "endif":
                 problems.append(Problem(rule.line, 'there is text after "endif"'))
             if len(stack) == 1:

@@ -43,7 +43,7 @@ def plain(key: str) -> str:
 
 
 class TextTable:
-    """One indexed table. `partial` tells that look-ups of parts of an address or domain make sense (DICT_FLAG_FIXED)."""
+    """One indexed table. `partial`: look-ups of parts of an address or domain make sense here."""
 
     partial = True
 
@@ -112,7 +112,8 @@ class TextTable:
             large = os.fstat(file.fileno()).st_size > LARGE_BYTES or _longer(file, LARGE_LINES)
             file.seek(0)
             if large:
-                return open_index(file, path, self._parse, self._form, self._fold, self._cache)
+                made = open_index(file, path, self._parse, self._form, self._fold, self._cache)
+                return Loaded(made.value, made.problems)
             entries, problems = read_entries(self._parse, file, self._fold)
         return Loaded(entries, problems)
 

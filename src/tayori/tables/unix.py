@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import grp
 import pwd
-import time
 from collections.abc import Callable
 
+from tayori.tables.lines import fold
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, TempFail
 from tayori.tables.spec import Spec
 from tayori.tables.watched import Loaded, Watched
@@ -62,7 +62,7 @@ class UnixTable:
         if spec.rest not in MAPS:
             raise spec.bad("there is no such system table", f"write one of {', '.join(MAPS)}")
         self._ask = MAPS[spec.rest]
-        self._clock = spec.clock or time.monotonic
+        self._clock = spec.clock
         self._kept: dict[str, tuple[float, Outcome]] = {}
         other = spec.settings.text("tayori_passwd_file") if spec.rest == "passwd.byname" else ""
         self._file: Watched[dict[str, str]] | None = None
@@ -70,7 +70,8 @@ class UnixTable:
             self._file = Watched(other, _read_passwd, spec.clock)
 
     async def lookup(self, key: str) -> Outcome:
-        """Ask for a user or group by name (not folded: local(8) has folded it)."""
+        """Ask for a user or group by its folded name."""
+        key = fold(key)
         if self._file is not None:
             users = self._file.current()
             if users is None:

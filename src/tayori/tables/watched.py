@@ -117,9 +117,7 @@ class Watched(Generic[T]):
         if loaded.problems and self._value is not None:
             worst = loaded.problems[0]
             more = f" (and {len(loaded.problems) - 1} more lines)" if len(loaded.problems) > 1 else ""
-            self._tell(
-                f"{self.path}:{worst.line}: {worst.why}{more}; the version read before stays in use until this is mended"
-            )
+            self._tell(f"{self.path}:{worst.line}: {worst.why}{more}; the version read before stays in use")
             return
         for problem in loaded.problems[:SHOWN_PROBLEMS]:
             log.warning("%s:%d: %s; the line is left out", self.path, problem.line, problem.why)
@@ -136,9 +134,7 @@ class Watched(Generic[T]):
         if self._value is None:
             return
         self.why = ""
-        self._tell(
-            f"{self.path}: cannot be read again ({error.strerror or error}); the version read before stays in use"
-        )
+        self._tell(f"{self.path}: cannot be read ({error.strerror or error}); the version read before stays in use")
 
     def _tell(self, text: str) -> None:
         if text != self._told:
