@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -78,7 +79,8 @@ class Settlement(msgspec.Struct, frozen=True):
 
     `done`: delivery numbers that leave the queue; `later`: rows that replace theirs; `extra`: new
     recipients of the same message (alias expansion); `messages`: new messages born from this one
-    (bounces, forwards), which become durable in the same commit.
+    (bounces, forwards), which become durable in the same commit. `finished`: nothing is left of the
+    message (saves a look-up); `release`: the worker lets go of what is left.
     """
 
     number: int
@@ -86,6 +88,8 @@ class Settlement(msgspec.Struct, frozen=True):
     later: tuple[Recipient, ...] = ()
     extra: tuple[Recipient, ...] = ()
     messages: tuple[Message, ...] = ()
+    finished: bool = False
+    release: bool = True
 
 
 class QueueFull(Exception):
@@ -99,15 +103,19 @@ class QueueBroken(Exception):
 class Queue(Protocol):
     """The durable queue. A method that returns has reached stable storage, unless it says otherwise."""
 
-    async def next_number(self) -> int:
+    def next_number(self) -> int:
         """A number for a new message, never given twice, across workers, restarts and crashes."""
         ...
 
-    async def accept(self, message: Message) -> None:
+    def room(self, size: int) -> bool:
+        """Whether the disk has room for a message of `size` bytes (queue_minfree)."""
+        ...
+
+    def accept(self, message: Message, *, owned: bool = True) -> Awaitable[None]:
         """Keep a message, owned by this worker. Raises QueueFull or QueueBroken: then nothing was kept."""
         ...
 
-    async def settle(self, settlement: Settlement) -> None:
+    def settle(self, settlement: Settlement) -> Awaitable[None]:
         """Commit the end of an attempt; rides on the next group commit."""
         ...
 

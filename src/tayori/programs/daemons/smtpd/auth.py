@@ -1,0 +1,116 @@
+"""AUTH (RFC 4954): the exchange between client and authenticator; mechanisms know nothing of SMTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from tayori.policy.facts import LoginFacts
+from tayori.programs.daemons.smtpd.commands import offered
+from tayori.protocol import smtp_commands as say
+from tayori.protocol.reply import Reply
+from tayori.sasl.abuse import Refuse
+from tayori.sasl.steps import Challenge, Failure, Success
+
+if TYPE_CHECKING:
+    from tayori.programs.daemons.smtpd.session import Session
+
+ABORTED = Reply(501, "5.7.0", "Authentication aborted")
+SUCCESS = Reply(235, "2.7.0", "Authentication successful")
+BAD_BASE64 = Reply(501, "5.5.2", "Error: invalid base64 in authentication response")
+
+
+async def auth(session: Session, argument: bytes) -> Reply | None:
+    """AUTH mechanism [initial-response]."""
+    refused = _not_now(session, argument)
+    if refused is not None:
+        return refused
+    words = argument.split()
+    name = words[0].decode("ascii", "replace").upper()
+    authenticator = session.service.authenticator
+    assert authenticator is not None
+    if name not in offered(session):
+        session.note(f"warning: {session.peer}: SASL {say.printable(words[0])} authentication failed: not offered")
+        return Reply(535, "5.7.8", "Error: authentication failed: Invalid authentication mechanism")
+    abuse = authenticator.abuse.check(session.client.address, None)
+    if isinstance(abuse, Refuse):
+        return Reply(454, "4.7.0", "Temporary authentication failure: too many failed logins, try again later")
+    if abuse.seconds > 0:
+        session.flush()
+        await asyncio.sleep(min(abuse.seconds, 10))
+    try:
+        initial = _decode(words[1]) if len(words) > 1 else None
+    except ValueError:
+        return BAD_BASE64
+    tls = session.stream.tls
+    exchange = authenticator.begin(
+        name,
+        initial,
+        client_address=session.client.address,
+        tls=tls is not None,
+        channel_bindings=tls.bindings if tls else {},
+        external=session.tls.subject_cn if session.tls and session.tls.verified else "",
+    )
+    step = await exchange.step(None)
+    while isinstance(step, Challenge):
+        session.say(Reply(334, "", base64.b64encode(step.data).decode("ascii")))
+        line = await session.read_line()
+        if line.text == b"*":
+            session.note(f"warning: {session.peer}: SASL {name} authentication aborted by the client")
+            return ABORTED
+        try:
+            response = _decode(line.text)
+        except ValueError:
+            return BAD_BASE64
+        step = await exchange.step(response)
+    return _ended(session, name, step, exchange.username)
+
+
+def _not_now(session: Session, argument: bytes) -> Reply | None:
+    """The refusals that come before any mechanism is asked."""
+    if session.options.helo_required and session.helo is None:
+        return say.SEND_HELO
+    if session.service.authenticator is None or not session.options.sasl_enable:
+        return Reply(503, "5.5.1", "Error: authentication not enabled")
+    exempt = session.service.auth_exempt
+    if exempt is not None and exempt.now(session.client.address, session.client.name):
+        return Reply(503, "5.5.1", "Error: authentication not enabled")
+    if session.login is not None:
+        return Reply(503, "5.5.1", "Error: already authenticated")
+    if session.options.tls_auth_only and session.tls is None:
+        return Reply(538, "5.7.0", "Encryption required for requested authentication mechanism")
+    if not 1 <= len(argument.split()) <= 2:
+        return Reply(501, "5.5.4", "Syntax: AUTH mechanism")
+    if session.service.rates.auth(session.client.address, session.service.event_exempt, session.client.name):
+        session.note(f"warning: AUTH command rate limit exceeded: {session.peer} for service smtpd")
+        return Reply(450, "4.7.1", f"Error: too many AUTH commands from {session.client.address}")
+    return None
+
+
+def _decode(word: bytes) -> bytes:
+    if word == b"=":
+        return b""
+    try:
+        return base64.b64decode(word.strip(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("not base64") from error
+
+
+def _ended(session: Session, name: str, step: object, username: str) -> Reply:
+    authenticator = session.service.authenticator
+    assert authenticator is not None
+    if isinstance(step, Success):
+        authenticator.abuse.note(session.client.address, step.username, True)
+        session.login = LoginFacts(step.username, name)
+        return SUCCESS
+    assert isinstance(step, Failure)
+    shown = f", sasl_username={username}" if username else ""
+    session.note(f"warning: {session.peer}: SASL {name} authentication failed: {step.why}{shown}")
+    if step.temporary:
+        return Reply(454, "4.7.0", "Temporary authentication failure")
+    if step.malformed:
+        return BAD_BASE64
+    authenticator.abuse.note(session.client.address, username, False)
+    return Reply(535, "5.7.8", "Error: authentication failed: authentication failure")

@@ -1,0 +1,291 @@
+"""Handlers of HELO, EHLO, MAIL, RCPT, RSET, NOOP, VRFY, ETRN, HELP and QUIT (RFC 5321 4.1.1)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tayori.policy.facts import Facts, Stage
+from tayori.policy.verdict import Action, Effect, Verdict
+from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
+from tayori.protocol import smtp_commands as say
+from tayori.protocol.address import BadPath, Path, parse_path
+from tayori.protocol.reply import Reply
+from tayori.queue.model import QueueBroken
+
+if TYPE_CHECKING:
+    from tayori.programs.daemons.smtpd.session import Session
+
+_FROM = re.compile(rb"from:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
+_TO = re.compile(rb"to:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
+XCLIENT_ATTRIBUTES = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"
+
+
+async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | None:
+    """What HELO and EHLO share; None when accepted."""
+    verb = "EHLO" if esmtp else "HELO"
+    name = argument.split()[0] if argument.split() else b""
+    if not name:
+        return Reply(501, "", f"Syntax: {verb} hostname")
+    session.reset()
+    session.helo = say.printable(name[:255])
+    session.esmtp = esmtp
+    facts = session.facts(Stage.HELO)
+    verdict = await session.service.policy.helo(facts)
+    session.pending = verdict.pending
+    session.note_verdict(verdict, facts)
+    if verdict.reply is not None and not verdict.permitted:
+        session.helo = None
+        return session.soften(verdict.reply)
+    return None
+
+
+async def helo(session: Session, argument: bytes) -> Reply | None:
+    """HELO (RFC 5321 4.1.1.1)."""
+    refused = await _greeted(session, argument, esmtp=False)
+    return refused or Reply(250, "", session.options.hostname)
+
+
+async def ehlo(session: Session, argument: bytes) -> Reply | None:
+    """EHLO (RFC 5321 4.1.1.1): one row per extension."""
+    refused = await _greeted(session, argument, esmtp=True)
+    return refused or Reply(250, "", "\n".join([session.options.hostname, *_extensions(session)]))
+
+
+def _extensions(session: Session) -> list[str]:
+    options, service = session.options, session.service
+    rows = ["PIPELINING", f"SIZE {options.size_limit}" if options.size_limit else "SIZE"]
+    if not options.disable_vrfy:
+        rows.append("VRFY")
+    rows.append("ETRN")
+    if options.tls_level != "none" and session.tls is None and service.tls is not None:
+        rows.append("STARTTLS")
+    mechanisms = offered(session)
+    if mechanisms:
+        rows.append("AUTH " + " ".join(mechanisms))
+        if options.sasl_broken_clients:
+            rows.append("AUTH=" + " ".join(mechanisms))
+    if service.xclient_hosts is not None and service.xclient_hosts.now(session.client.address, session.client.name):
+        rows.append(XCLIENT_ATTRIBUTES)
+    rows += ["ENHANCEDSTATUSCODES", "8BITMIME"]
+    if options.smtputf8:
+        rows.append("SMTPUTF8")
+    if options.discard_keywords:
+        rows = [row for row in rows if re.split("[ =]", row)[0] not in options.discard_keywords]
+    return rows
+
+
+def offered(session: Session) -> tuple[str, ...]:
+    """The mechanisms this client may use now."""
+    service, options = session.service, session.options
+    if service.authenticator is None or (options.tls_auth_only and session.tls is None):
+        return ()
+    if service.auth_exempt is not None and service.auth_exempt.now(session.client.address, session.client.name):
+        return ()
+    session_tls = session.stream.tls
+    return service.authenticator.offered(
+        tls=session_tls is not None,
+        client_address=session.client.address,
+        channel_bindings=session_tls.bindings if session_tls else {},
+    )
+
+
+async def mail(session: Session, argument: bytes) -> Reply | None:
+    """MAIL FROM (RFC 5321 4.1.1.2)."""
+    options = session.options
+    if options.helo_required and session.helo is None:
+        return say.SEND_HELO
+    if session.transaction is not None:
+        return say.NESTED_MAIL
+    match = _FROM.match(argument)
+    if match is None or not match.group(1):
+        return say.MAIL_SYNTAX
+    utf8 = options.smtputf8 and session.esmtp and b"SMTPUTF8" in match.group(1).upper()
+    path = parse_path(match.group(1), smtputf8=utf8, strict=options.strict_envelopes)
+    if isinstance(path, BadPath):
+        return _bad_path(session, path, say.MAIL_SYNTAX, say.BAD_SENDER, match.group(1))
+    parsed = _mail_parameters(session, path)
+    if isinstance(parsed, Reply):
+        return parsed
+    exceeded = session.service.rates.message(session.client.address, session.service.event_exempt, session.client.name)
+    if exceeded:
+        session.note(f"warning: Message delivery request rate limit exceeded: {session.peer} for service smtpd")
+        return Reply(450, "4.7.1", f"Error: too much mail from {session.client.address}")
+    session.transaction = parsed
+    facts = session.facts(Stage.MAIL)
+    verdict = await session.service.policy.mail(facts)
+    session.pending = verdict.pending
+    session.note_verdict(verdict, facts)
+    if verdict.reply is not None and not verdict.permitted:
+        session.transaction = None
+        return session.soften(verdict.reply)
+    _apply(session, verdict)
+    if parsed.size and not session.service.intake.room(parsed.size):
+        session.transaction = None
+        return say.NO_SPACE
+    return say.MAIL_OK
+
+
+def _bad_path(session: Session, bad: BadPath, missing: Reply, syntax: Reply, raw: bytes) -> Reply:
+    if bad.missing:
+        return missing
+    session.note(f"warning: Illegal address syntax from {session.peer} in {session.where} command: "
+                 f"{say.printable(raw[:100])}")  # fmt: skip
+    return Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address") if bad.unicode else syntax
+
+
+def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
+    """ESMTP parameters, one row per keyword."""
+    size, body, utf8, auth = 0, "", False, ""
+    options = session.options
+    for word in path.parameters.split():
+        keyword, equals, value = word.partition("=")
+        keyword = keyword.upper()
+        if keyword == "SIZE" and equals and "SIZE" not in options.discard_keywords:
+            if not value.isascii() or not value.isdigit():
+                return say.BAD_SIZE
+            size = int(value[:20])
+            if options.size_limit and size > options.size_limit:
+                return say.TOO_LARGE
+        elif keyword == "BODY" and value.upper() in ("7BIT", "8BITMIME"):
+            body = value.upper()
+        elif keyword == "SMTPUTF8" and not equals and options.smtputf8:
+            utf8 = True
+        elif keyword == "AUTH" and equals and options.sasl_enable:
+            auth = value
+        else:
+            return Reply(555, "5.5.4", f"Unsupported option: {say.printable(word.encode('utf-8', 'surrogateescape'))}")
+    if options.minfree and not session.service.intake.room(size):
+        return say.NO_SPACE
+    return Transaction(path.address, size, body, utf8, auth)
+
+
+async def rcpt(session: Session, argument: bytes) -> Reply | None:
+    """RCPT TO (RFC 5321 4.1.1.3)."""
+    options, transaction = session.options, session.transaction
+    if transaction is None:
+        return say.NEED_MAIL
+    match = _TO.match(argument)
+    if match is None or not match.group(1):
+        return say.RCPT_SYNTAX
+    path = parse_path(match.group(1), smtputf8=transaction.smtputf8, strict=options.strict_envelopes)
+    if isinstance(path, BadPath):
+        return _bad_path(session, path, say.RCPT_SYNTAX, say.BAD_RECIPIENT, match.group(1))
+    if not path.address:
+        return say.BAD_RECIPIENT
+    if path.parameters:
+        word = path.parameters.split()[0]
+        return Reply(555, "5.5.4", f"Unsupported option: {say.printable(word.encode('utf-8', 'surrogateescape'))}")
+    if len(transaction.recipients) >= options.recipient_limit:
+        session.transaction = replace(transaction, overshoot=transaction.overshoot + 1)
+        if transaction.overshoot < options.overshoot_limit:
+            session.errors -= 1  # the caller counts one: overshoot within the limit is no error (postconf(5))
+        return say.TOO_MANY_RECIPIENTS
+    return await _judge_recipient(session, transaction, path)
+
+
+async def _judge_recipient(session: Session, transaction: Transaction, path: Path) -> Reply:
+    facts = session.facts(Stage.RCPT).at(Stage.RCPT, recipient=path.address)
+    if session.service.rates.recipient(session.client.address, session.service.event_exempt, session.client.name):
+        session.note(f"warning: Recipient address rate limit exceeded: {session.peer} for service smtpd")
+        return Reply(450, "4.7.1", f"Error: too many recipients from {session.client.address}")
+    verdict = await session.service.policy.rcpt(facts)
+    session.note_verdict(verdict, facts)
+    if verdict.reply is not None and not verdict.permitted:
+        return session.soften(verdict.reply)
+    if not transaction.number:
+        try:
+            number = session.service.intake.next_number()
+        except QueueBroken:
+            return say.QUEUE_ERROR
+        transaction = replace(transaction, number=number)
+        session.note(f"{transaction.queue_id}: client={session.peer}{_login_note(session, transaction)}")
+    recipients = (*transaction.recipients, EnvelopeRecipient(path.address))
+    session.transaction = replace(transaction, recipients=recipients)
+    _apply(session, verdict)
+    return say.RCPT_OK
+
+
+def _login_note(session: Session, transaction: Transaction) -> str:
+    if session.login is None:
+        return ""
+    sender = f", sasl_sender={transaction.auth}" if transaction.auth else ""
+    return f", sasl_method={session.login.method}, sasl_username={session.login.username}{sender}"
+
+
+def _apply(session: Session, verdict: Verdict) -> None:
+    """Keep what an access(5) action asks to do with the message."""
+    transaction = session.transaction
+    if transaction is None:
+        return
+    kept = tuple((e.kind, e.value) for e in verdict.effects if _on_message(e))
+    if kept:
+        transaction = session.transaction = replace(transaction, effects=transaction.effects + kept)
+    if verdict.action is Action.DISCARD:
+        text = verdict.reason.answer if verdict.reason else ""
+        session.transaction = replace(transaction, discard=text or "DISCARD")
+
+
+def _on_message(effect: Effect) -> bool:
+    return effect.kind in ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND")
+
+
+async def rset(session: Session, argument: bytes) -> Reply | None:
+    """RSET (RFC 5321 4.1.1.5)."""
+    if argument:
+        return say.RSET_SYNTAX
+    session.reset()
+    return say.OK
+
+
+async def noop(session: Session, argument: bytes) -> Reply | None:
+    """NOOP (RFC 5321 4.1.1.9)."""
+    return say.OK
+
+
+async def help_(session: Session, argument: bytes) -> Reply | None:
+    """HELP (RFC 5321 4.1.1.8). Postfix answers 500: asked for by the house instead."""
+    return say.HELP
+
+
+async def quit_(session: Session, argument: bytes) -> Reply | None:
+    """QUIT (RFC 5321 4.1.1.10)."""
+    return say.BYE
+
+
+async def vrfy(session: Session, argument: bytes) -> Reply | None:
+    """VRFY (RFC 5321 4.1.1.6): 252 for what would be accepted, else the refusal RCPT would give."""
+    options = session.options
+    if options.disable_vrfy:
+        return Reply(502, "5.5.1", "VRFY command is disabled")
+    if not argument:
+        return say.VRFY_SYNTAX
+    if options.helo_required and session.helo is None:
+        return say.SEND_HELO
+    path = parse_path(argument, smtputf8=False, strict=options.strict_envelopes)
+    if isinstance(path, BadPath) or not path.address or path.parameters:
+        return say.BAD_RECIPIENT
+    facts: Facts = session.facts(Stage.VRFY).at(Stage.VRFY, recipient=path.address)
+    verdict = await session.service.policy.vrfy(facts)
+    session.note_verdict(verdict, facts)
+    if verdict.reply is not None and not verdict.permitted:
+        return session.soften(verdict.reply)
+    return Reply(252, "2.0.0", say.printable(argument))
+
+
+async def etrn(session: Session, argument: bytes) -> Reply | None:
+    """ETRN (RFC 1985) for the domains of fast_flush_domains."""
+    if not argument:
+        return Reply(500, "", "Syntax: ETRN domain")
+    if session.options.helo_required and session.helo is None:
+        return say.SEND_HELO
+    site = say.printable(argument.split()[0])
+    facts = session.facts(Stage.ETRN).at(Stage.ETRN, etrn=site)
+    verdict = await session.service.policy.etrn(facts)
+    session.note_verdict(verdict, facts)
+    if verdict.reply is not None and not verdict.permitted:
+        return session.soften(verdict.reply)
+    if await session.service.intake.flush_site(site):
+        return Reply(250, "", "Queuing started")
+    return Reply(459, "", f"<{site}>: service unavailable")

@@ -1,0 +1,91 @@
+"""DATA: the message itself, and its way into the queue (RFC 5321 4.1.1.4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tayori.policy.facts import Stage
+from tayori.policy.verdict import Action
+from tayori.programs.daemons.smtpd.service import Envelope
+from tayori.protocol import smtp_commands as say
+from tayori.protocol.received import transmission
+from tayori.protocol.reply import Reply
+from tayori.protocol.smtp_framing import Body
+
+if TYPE_CHECKING:
+    from tayori.programs.daemons.smtpd.session import Session
+
+
+async def data(session: Session, argument: bytes) -> Reply | None:
+    """From `DATA` to the reply that says the message is on stable storage."""
+    transaction = session.transaction
+    if transaction is None or not transaction.recipients:
+        return say.NEED_RCPT if transaction is None else say.NO_VALID_RECIPIENTS
+    if argument:
+        return say.DATA_SYNTAX
+    facts = session.facts(Stage.DATA)
+    verdict = await session.service.policy.data(facts)
+    session.note_verdict(verdict, facts)
+    if verdict.reply is not None and not verdict.permitted:
+        return session.soften(verdict.reply)
+    if verdict.action is Action.DISCARD:
+        transaction = session.transaction = replace(transaction, discard="DISCARD")
+    session.say(say.GO_AHEAD)
+    started = session.now()
+    body = await _receive(session)
+    session.where = "END-OF-MESSAGE"
+    reply = session.soften(await _finish(session, body, started))
+    session.reset()
+    if reply.code < 400:
+        session.errors = 0
+    return reply
+
+
+async def _receive(session: Session) -> Body:
+    session.framing.bare = session.bare_mode()
+    session.framing.start_body(session.options.size_limit)
+    while True:
+        body = session.framing.body()
+        if body is not None:
+            return body
+        await session.input()
+
+
+async def _finish(session: Session, body: Body, started: float) -> Reply:
+    transaction = session.transaction
+    assert transaction is not None
+    if body.bare and session.framing.bare == "reject":
+        session.note(f"{transaction.queue_id}: reject: END-OF-MESSAGE from {session.peer}: bare <LF> received")
+        return Reply(session.options.bare_newline_code, "5.5.2", "Error: bare <LF> received")
+    if body.bare and session.framing.bare == "note":
+        session.note(f"{transaction.queue_id}: info: END-OF-MESSAGE from {session.peer}: bare <LF> received")
+    if body.content is None:
+        session.note(f"warning: {transaction.queue_id}: queue file size limit exceeded")
+        return say.BODY_TOO_LARGE
+    transaction = session.transaction = replace(transaction, size=body.size)
+    facts = session.facts(Stage.END_OF_DATA)
+    verdict = await session.service.policy.end_of_data(facts)
+    session.note_verdict(verdict, facts)
+    if verdict.reply is not None and not verdict.permitted:
+        return verdict.reply
+    kept = tuple((e.kind, e.value) for e in verdict.effects if e.kind in ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND"))
+    if kept:
+        transaction = replace(transaction, effects=transaction.effects + kept)
+    if verdict.action is Action.DISCARD or transaction.discard:
+        return Reply(250, "2.0.0", f"Ok: queued as {transaction.queue_id}")
+    return await session.service.intake.receive(
+        Envelope(
+            transaction=transaction,
+            client=session.client,
+            helo=session.helo or "",
+            protocol=transmission(
+                session.esmtp, session.tls is not None, session.login is not None, transaction.smtputf8
+            ),
+            tls=session.tls,
+            login=session.login,
+            options=session.options,
+            content=body.content,
+            started=started,
+        )
+    )

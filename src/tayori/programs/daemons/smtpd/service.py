@@ -1,0 +1,69 @@
+"""What all sessions of one master.cf smtpd service share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tayori.net.tls import TlsContext
+from tayori.policy.facts import ClientFacts, LoginFacts, TlsFacts
+from tayori.policy.policy import Policy
+from tayori.policy.rates import Rates
+from tayori.programs.daemons.smtpd.options import SmtpdOptions
+from tayori.programs.daemons.smtpd.values import Transaction
+from tayori.programs.maillog import MailLog
+from tayori.protocol.reply import Reply
+from tayori.sasl.authenticator import Authenticator
+from tayori.tables.matchlist import NetworkList
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A finished transaction on its way to the queue: who sent it, how, and the content (LF line ends)."""
+
+    transaction: Transaction
+    client: ClientFacts
+    helo: str
+    protocol: str
+    tls: TlsFacts | None
+    login: LoginFacts | None
+    options: SmtpdOptions
+    content: bytes
+    trusted: bool = False
+    started: float = 0.0
+
+
+class Intake(Protocol):
+    """The worker, as a session sees it."""
+
+    log: MailLog
+
+    def next_number(self) -> int:
+        """A queue number for a transaction's first recipient. Raises QueueBroken."""
+        ...
+
+    def room(self, size: int) -> bool:
+        """Whether the queue's disk has room."""
+        ...
+
+    async def receive(self, envelope: Envelope) -> Reply:
+        """Clean, keep durably, start delivery: the reply to the end of DATA."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpdService:
+    """One listening service with its overrides applied."""
+
+    options: SmtpdOptions
+    policy: Policy
+    authenticator: Authenticator | None
+    tls: TlsContext | None
+    rates: Rates
+    xclient_hosts: NetworkList | None
+    bare_exempt: NetworkList | None
+    auth_exempt: NetworkList | None
+    event_exempt: NetworkList | None
+    client_names: Callable[[str], Awaitable[tuple[str, str, int, int]]]
+    intake: Intake

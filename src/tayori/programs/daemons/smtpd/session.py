@@ -1,0 +1,303 @@
+"""One SMTP session: greeting, command loop, goodbye (smtpd(8), RFC 5321 3, 4).
+
+The loop reads lines, asks the literal tables of protocol.smtp_commands whether a command may come now, calls its
+handler, and sends what the handlers return; replies to pipelined commands leave together. Everything that
+depends on more than the line lives in the handlers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from tayori.net.stream import Stream
+from tayori.net.tls import TlsError
+from tayori.policy.facts import ClientFacts, Facts, LoginFacts, Stage, TlsFacts
+from tayori.policy.log import effect_line, log_line
+from tayori.policy.verdict import Pending, Verdict
+from tayori.programs.daemons.smtpd import auth, commands, data, starttls, xclient
+from tayori.programs.daemons.smtpd.service import SmtpdService
+from tayori.programs.daemons.smtpd.values import Counters, Transaction
+from tayori.protocol import smtp_commands as say
+from tayori.protocol.reply import Reply
+from tayori.protocol.smtp_framing import Framing, Line
+
+Handler = Callable[["Session", bytes], Awaitable[Reply | None]]
+
+HANDLERS: dict[str, Handler] = {
+    "HELO": commands.helo,
+    "EHLO": commands.ehlo,
+    "STARTTLS": starttls.starttls,
+    "AUTH": auth.auth,
+    "MAIL": commands.mail,
+    "RCPT": commands.rcpt,
+    "DATA": data.data,
+    "RSET": commands.rset,
+    "NOOP": commands.noop,
+    "VRFY": commands.vrfy,
+    "ETRN": commands.etrn,
+    "HELP": commands.help_,
+    "QUIT": commands.quit_,
+    "XCLIENT": xclient.xclient,
+}
+
+
+class Closing(Exception):
+    """End the session now; what is written goes out first."""
+
+
+class Session:
+    """State of one connection; the transaction is one value that RSET drops."""
+
+    def __init__(self, service: SmtpdService, stream: Stream) -> None:
+        self.service = service
+        self.options = service.options
+        self.stream = stream
+        self.client = ClientFacts(*stream.peer, server_address=stream.local[0], server_port=stream.local[1])
+        self.log = service.intake.log
+        self.framing = Framing(self.options.bare_newline, self.options.line_limit, self.options.stray_cr)
+        self.helo: str | None = None
+        self.esmtp = False
+        self.tls: TlsFacts | None = None
+        self.login: LoginFacts | None = None
+        self.transaction: Transaction | None = None
+        self.denied = ""
+        self.pending: Pending | None = None
+        self.pipelining_broken = False
+        self.errors = 0
+        self.junk = 0
+        self.counters = Counters()
+        self.where = "CONNECT"
+        self.lookups = True
+        self.draining = False
+        self._out: list[bytes] = []
+        self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def peer(self) -> str:
+        """`name[address]`, as in every log line."""
+        return f"{self.client.name}[{self.client.address}]"
+
+    def facts(self, stage: Stage) -> Facts:
+        """What restrictions may see now."""
+        transaction = self.transaction
+        return Facts(
+            client=self.client,
+            stage=stage,
+            protocol="ESMTP" if self.esmtp else "SMTP",
+            helo=self.helo,
+            tls=self.tls,
+            login=self.login,
+            sender=transaction.sender if transaction else None,
+            recipient_count=len(transaction.recipients) if transaction else 0,
+            size=transaction.size if transaction else 0,
+            queue_id=transaction.queue_id if transaction else "",
+            smtputf8=transaction.smtputf8 if transaction else False,
+            unauth_pipelining=self.pipelining_broken,
+            pending=self.pending,
+        )
+
+    def note(self, text: str) -> None:
+        """One log line as smtpd of this service."""
+        self.log.line("smtpd", text, self.options.log_name)
+
+    def note_verdict(self, verdict: Verdict, facts: Facts) -> None:
+        """Log a refusal and the side effects, as Postfix words them."""
+        for effect in verdict.effects:
+            line = effect_line(effect, facts)
+            if line:
+                self.note(line)
+        if not verdict.permitted:
+            self.note(log_line(verdict, facts))
+
+    def soften(self, reply: Reply) -> Reply:
+        """soft_bounce: every 5xx becomes its 4xx (postconf(5) soft_bounce)."""
+        if not self.options.soft_bounce or reply.code < 500:
+            return reply
+        enhanced = "4" + reply.enhanced[1:] if reply.enhanced else ""
+        return Reply(reply.code - 100, enhanced, reply.text)
+
+    def say(self, reply: Reply) -> None:
+        """Queue a reply; it leaves before the next wait for input."""
+        self._out.append(reply.encode())
+
+    def flush(self) -> None:
+        """Send what is queued."""
+        if self._out:
+            self.stream.write(b"".join(self._out))
+            self._out.clear()
+
+    async def input(self) -> None:
+        """Wait for more bytes, after sending what is queued. Raises ConnectionError at the end, TimeoutError."""
+        self.flush()
+        chunk = await self.stream.read()
+        if not chunk:
+            raise ConnectionResetError
+        self.framing.feed(chunk)
+
+    async def read_line(self) -> Line:
+        """The next line."""
+        while True:
+            line = self.framing.line()
+            if line is not None:
+                return line
+            await self.input()
+
+    async def run(self) -> None:
+        """From greeting to goodbye; never raises for anything that a client does."""
+        self.stream.timeout = self.options.timeout
+        try:
+            await self._greet()
+            while True:
+                await self._one_command()
+        except Closing:
+            self.flush()
+        except TimeoutError:
+            self.note(f"timeout after {self.where} from {self.peer}")
+            self.say(Reply(421, "4.4.2", f"{self.options.hostname} Error: timeout exceeded"))
+            self.flush()
+        except (ConnectionError, TlsError):
+            self.note(f"lost connection after {self.where} from {self.peer}")
+        finally:
+            self.service.rates.disconnect(self.client.address)
+            self.note(f"disconnect from {self.peer} {self.counters}")
+            self.stream.close()
+
+    async def _greet(self) -> None:
+        if self.options.tls_wrapper:
+            await starttls.handshake(self)
+        await self.look_up_client()
+        self.note(f"connect from {self.peer}")
+        self._check_connection_limits()
+        await self.banner()
+
+    async def look_up_client(self) -> None:
+        """Reverse and forward look-up of the client's address (postconf(5) smtpd_peername_lookup)."""
+        address = self.client.address
+        name, reverse, name_code, reverse_code = await self.service.client_names(address)
+        self.client = ClientFacts(
+            address, self.client.port, name, reverse, name_code, reverse_code,
+            self.client.server_address, self.client.server_port,
+        )  # fmt: skip
+
+    def _check_connection_limits(self) -> None:
+        exempt = self.service.event_exempt
+        if exempt is not None and exempt.now(self.client.address, self.client.name):
+            return
+        why = self.service.rates.connect(self.client.address)
+        if why:
+            self.note(f"warning: Connection {why} limit exceeded: {self.peer} for service smtpd")
+            what = "too many connections" if why == "concurrency" else "too many connections"
+            self.say(Reply(421, "4.7.0", f"{self.options.hostname} Error: {what} from {self.client.address}"))
+            raise Closing
+
+    async def banner(self) -> None:
+        """The greeting, or the refusal of the client restrictions where smtpd_delay_reject is off."""
+        facts = self.facts(Stage.CONNECT)
+        verdict = await self.service.policy.connect(facts)
+        self.pending = verdict.pending
+        self.note_verdict(verdict, facts)
+        if verdict.reply is not None and not verdict.permitted:
+            self.errors += 1
+            reply = self.soften(verdict.reply)
+            self.denied = self.peer
+            self.say(reply)
+            if reply.code in (421, 521):
+                raise Closing
+        else:
+            self.say(Reply(220, "", self.options.banner))
+
+    async def _one_command(self) -> None:
+        if self.errors >= self.options.hard_errors:
+            self.note(f"too many errors after {self.where} from {self.peer}")
+            self.say(Reply(421, "4.7.0", f"{self.options.hostname} Error: too many errors"))
+            raise Closing
+        if self.draining and self.transaction is None and not self.framing.pending():
+            self.say(Reply(421, "4.3.2", f"{self.options.hostname} Service shutting down"))
+            raise Closing
+        line = await self.read_line()
+        verb, argument = say.split_command(line.text)
+        reply = await self._command(verb, argument, line)
+        ok = reply is None or reply.code < 400
+        self.counters.count(verb if verb in HANDLERS else "unknown", ok)
+        if not ok:
+            self.errors += 1
+        if reply is not None:
+            if self.errors > self.options.soft_errors and self.options.error_sleep:
+                self.flush()
+                await asyncio.sleep(self.options.error_sleep)
+            self.say(reply)
+            if reply.code in (421, 521):
+                raise Closing
+        if verb == "QUIT":
+            raise Closing
+
+    async def _command(self, verb: str, argument: bytes, line: Line) -> Reply | None:
+        options = self.options
+        if line.bare and options.bare_newline == "reject" and not self._bare_exempt():
+            self.note(f"disconnect: {self.where} from {self.peer}: bare <LF> received")
+            self.say(Reply(options.bare_newline_code, "5.5.2", "Error: bare <LF> received"))
+            raise Closing
+        if not verb:
+            return say.BAD_SYNTAX
+        if verb in options.noop_commands:
+            return say.OK
+        row = say.COMMANDS.get(verb)
+        if row is None or verb in options.discard_keywords:
+            return self._unknown(verb, line)
+        self.where = verb
+        if self.denied and verb != "QUIT":
+            return Reply(503, "5.7.0", f"Error: access denied for {self.denied}")
+        if options.tls_level == "encrypt" and self.tls is None and not row.clear:
+            return say.MUST_STARTTLS
+        if row.idle and self.transaction is not None:
+            return say.IN_TRANSACTION
+        if self.framing.pending() or self.stream.pending():
+            self._check_pipelining(row)
+        reply = await HANDLERS[verb](self, argument)
+        if row.junk:
+            self.junk += 1
+            if self.junk > options.junk_limit:
+                self.errors += 1
+        return reply
+
+    def _unknown(self, verb: str, line: Line) -> Reply:
+        if verb in self.options.forbidden_commands or any(
+            pattern.search(line.text.decode("latin-1")) for pattern in self.options.forbidden_patterns
+        ):
+            shown = say.printable(line.text[:100])
+            self.note(f"warning: non-SMTP command from {self.peer}: {shown}")
+            self.say(say.FORBIDDEN)
+            raise Closing
+        return say.UNKNOWN
+
+    def _check_pipelining(self, row: say.Row) -> None:
+        """RFC 2920 3.1: commands that end a group, or any command of a client that was not told PIPELINING."""
+        if self.esmtp and not row.last:
+            return
+        if row.verb == "DATA" and (self.transaction is None or not self.transaction.recipients):
+            return
+        if row.verb == "QUIT":
+            return
+        self.pipelining_broken = True
+        if self.options.forbid_pipelining:
+            self.note(f"improper command pipelining after {row.verb} from {self.peer}")
+            self.say(say.PIPELINING_BROKEN)
+            raise Closing
+
+    def _bare_exempt(self) -> bool:
+        exempt = self.service.bare_exempt
+        return exempt is not None and exempt.now(self.client.address, self.client.name)
+
+    def bare_mode(self) -> str:
+        """What ends a body for this client (smtpd_forbid_bare_newline and its exclusions)."""
+        return "no" if self._bare_exempt() else self.options.bare_newline
+
+    def reset(self) -> None:
+        """Drop the transaction."""
+        self.transaction = None
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()

@@ -1,0 +1,150 @@
+"""Bytes to command lines and message bodies, sans-IO (RFC 5321 2.3.8, 4.1.1.4, 4.5.2).
+
+What ends a body is decided here and nowhere else. `bare` is smtpd_forbid_bare_newline:
+"no": `.` on a line of its own ends it, however the lines end;
+"normalize", "note": only CRLF.CRLF ends it, bare LF counts as a line end inside;
+"reject": only CRLF.CRLF ends it, and a body or command with a bare LF is reported, so that it can be refused.
+A body comes out with LF line ends, dots unstuffed, stray CRs as blanks (cleanup_replace_stray_cr_lf).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ANY_END = re.compile(rb"(?:\A|\n)\.\r?\n")
+END = b"\r\n.\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One command line without its end. `overlong`: more than the limit came, the rest was thrown away."""
+
+    text: bytes
+    bare: bool = False
+    overlong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A whole message. `content` is None when it was larger than the limit; `size` counts the bytes as sent."""
+
+    content: bytes | None
+    size: int
+    bare: bool = False
+
+
+class Framing:
+    """Feed bytes, then ask for lines or, after `start_body`, for the body. Never holds more than its limits."""
+
+    def __init__(self, bare: str = "normalize", line_limit: int = 2048, stray_cr: bool = True) -> None:
+        self.bare = bare
+        self.line_limit = line_limit
+        self.stray_cr = stray_cr
+        self._buffer = bytearray()
+        self._skipping = False
+        self._limit = 0
+        self._scanned = 0
+        self._dropped = 0
+        self._overflow = False
+
+    def feed(self, data: bytes) -> None:
+        """Bytes as they came."""
+        self._buffer += data
+
+    def pending(self) -> int:
+        """Bytes that no line or body has taken."""
+        return len(self._buffer)
+
+    def discard(self) -> None:
+        """Throw away what was sent ahead (RFC 3207 4.2)."""
+        self._buffer.clear()
+
+    def line(self) -> Line | None:
+        """The next command line; None when it has not fully come."""
+        while True:
+            end = self._buffer.find(b"\n")
+            if end < 0:
+                if len(self._buffer) > self.line_limit:
+                    if self._skipping:
+                        del self._buffer[:]
+                    else:
+                        # keep the head, drop the rest of the line as it comes
+                        self._head = bytes(self._buffer[: self.line_limit])
+                        del self._buffer[:]
+                        self._skipping = True
+                return None
+            text = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            if self._skipping:
+                self._skipping = False
+                return Line(self._head, bare=not text.endswith(b"\r"), overlong=True)
+            bare = not text.endswith(b"\r")
+            if not bare:
+                text = text[:-1]
+            if len(text) > self.line_limit:
+                return Line(text[: self.line_limit], bare, overlong=True)
+            return Line(text, bare)
+
+    _head = b""
+
+    def start_body(self, limit: int) -> None:
+        """From now on bytes are message content, at most `limit` of them (0: no limit)."""
+        self._limit = limit
+        self._scanned = 0
+        self._dropped = 0
+        self._overflow = False
+
+    def body(self) -> Body | None:
+        """The body, when its end has come; what follows it stays for `line`."""
+        found = self._find_end()
+        if found is None:
+            self._bound()
+            return None
+        stop, after = found
+        raw = bytes(self._buffer[:stop])
+        del self._buffer[:after]
+        size = self._dropped + len(raw)
+        if self._overflow or (self._limit and size > self._limit):
+            return Body(None, size)
+        return self._unstuff(raw)
+
+    def _find_end(self) -> tuple[int, int] | None:
+        buffer = self._buffer
+        if self.bare == "no":
+            match = _ANY_END.search(buffer, max(0, self._scanned - 3)) if self._scanned else _ANY_END.search(buffer)
+            if match and (match.start() > 0 or not self._dropped or buffer[0:1] == b"\n"):
+                start = match.start()
+                return (start + 1 if buffer[start : start + 1] == b"\n" else start), match.end()
+        else:
+            if not self._dropped and buffer.startswith(b".\r\n"):
+                return 0, 3
+            at = buffer.find(END, max(0, self._scanned - 4))
+            if at >= 0:
+                return at + 2, at + 5
+        self._scanned = len(buffer)
+        return None
+
+    def _bound(self) -> None:
+        """Past the limit only the tail is kept, enough to see the end."""
+        if self._limit and self._dropped + len(self._buffer) > self._limit + 5:
+            self._overflow = True
+            excess = len(self._buffer) - 5
+            if excess > 0:
+                del self._buffer[:excess]
+                self._dropped += excess
+                self._scanned = len(self._buffer)
+
+    def _unstuff(self, raw: bytes) -> Body:
+        size = len(raw)
+        newlines = raw.count(b"\n")
+        pairs = raw.count(b"\r\n")
+        bare = newlines != pairs
+        text = raw.replace(b"\r\n", b"\n")
+        if self.stray_cr and b"\r" in text:
+            text = text.replace(b"\r", b" ")
+        if text.startswith(b"."):
+            text = text[1:]
+        if b"\n." in text:
+            text = text.replace(b"\n.", b"\n")
+        return Body(text, size, bare)

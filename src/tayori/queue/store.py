@@ -1,0 +1,340 @@
+"""The queue file itself: blocking operations on SQLite, used by the writer thread and by tools.
+
+Contract: every method that changes something does so in one transaction under the turn lock, and has
+reached stable storage (WAL, synchronous=FULL) when it returns. Content larger than FILE_THRESHOLD lies in
+`content/ID`, written and synced before the row that names it. Not thread-safe: one Store per thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from tayori.queue import schema
+from tayori.queue.lock import TurnLock
+from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient, Settlement
+
+FILE_THRESHOLD = 256 * 1024
+CHECKPOINT_PAGES = 8192
+NUMBERS_PER_RESERVE = 4_000_000
+MAX_DUE = 1e15
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Attributes).decode
+_FULL_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+
+
+def translate(error: sqlite3.Error | OSError) -> QueueFull | QueueBroken:
+    """The queue's own exception for a failed write."""
+    if isinstance(error, OSError):
+        return QueueFull(error.strerror or "disk full") if error.errno in (28, 122) else QueueBroken(str(error))
+    code = getattr(error, "sqlite_errorcode", 0)
+    return QueueFull(str(error)) if code in _FULL_CODES else QueueBroken(str(error))
+
+
+class Store:
+    """An open queue folder: `queue.sqlite`, `queue.lock`, `content/`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.content_folder = self.folder / "content"
+        self.content_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.lock = TurnLock(str(self.folder / "queue.lock"))
+        with self.lock:
+            self._db = sqlite3.connect(
+                self.folder / "queue.sqlite", isolation_level=None, check_same_thread=False, cached_statements=64
+            )
+            # one wait is enough: the turn lock leaves only readers' recovery to wait for
+            self._db.execute("PRAGMA busy_timeout=5000")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA wal_autocheckpoint=0")
+            self._db.execute("PRAGMA cache_size=-16384")
+            self._db.execute("PRAGMA temp_store=MEMORY")
+            for statement in schema.STATEMENTS:
+                self._db.execute(statement)
+        self._wal = self.folder / "queue.sqlite-wal"
+
+    def close(self) -> None:
+        """Close; the closing checkpoint runs under the lock."""
+        with self.lock:
+            self._db.close()
+        self.lock.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction under the turn lock. Raises QueueFull or QueueBroken, with nothing changed."""
+        with self.lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except (sqlite3.Error, OSError) as error:
+                self._rollback()
+                raise translate(error) from error
+            except BaseException:
+                self._rollback()
+                raise
+            self._checkpoint()
+
+    def _rollback(self) -> None:
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+
+    def _checkpoint(self) -> None:
+        """Fold a long WAL into the file; a checkpoint that finds readers in its way just comes later."""
+        try:
+            if self._wal.stat().st_size > CHECKPOINT_PAGES * 4096:
+                self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except (OSError, sqlite3.Error):
+            return
+
+    def reserve_numbers(self, count: int = NUMBERS_PER_RESERVE) -> range:
+        """A range of message numbers that nobody else gets, ever: microseconds of the clock, or beyond the last."""
+        with self.transaction() as db:
+            row = db.execute("SELECT value FROM meta WHERE name = 'next_number'").fetchone()
+            start = max(int(time.time() * 1e6), row[0] if row else 0)
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('next_number', ?)", (start + count,))
+        return range(start, start + count)
+
+    def apply(
+        self, accepts: list[tuple[Message, int | None]], settlements: list[Settlement], owner: int | None
+    ) -> list[int]:
+        """Commit new messages (each with its owner) and settlements together; numbers that left the queue.
+
+        Raises QueueFull, QueueBroken: nothing of it was kept.
+        """
+        gone: list[int] = []
+        born = [(message, None) for settlement in settlements for message in settlement.messages]
+        files = self._write_files([message for message, _ in (*accepts, *born)])
+        try:
+            with self.transaction() as db:
+                self._insert(db, [*accepts, *born])
+                for settlement in settlements:
+                    if self._settle(db, settlement):
+                        gone.append(settlement.number)
+        except (QueueFull, QueueBroken):
+            for path in files:
+                path.unlink(missing_ok=True)
+            raise
+        return gone
+
+    def _insert(self, db: sqlite3.Connection, messages: Iterable[tuple[Message, int | None]]) -> None:
+        rows, bodies, recipients = [], [], []
+        for message, owner in messages:
+            content = message.content or b""
+            number = message.number
+            due = min((r.due for r in message.recipients), default=0.0)
+            rows.append(
+                (
+                    number,
+                    message.arrival,
+                    message.sender,
+                    message.size,
+                    _encode(message.attributes),
+                    owner,
+                    due,
+                    int(message.hold),
+                )
+            )
+            if len(content) <= FILE_THRESHOLD:
+                bodies.append((number, content))
+            recipients += [_row(number, r) for r in message.recipients]
+        db.executemany(schema.INSERT_MESSAGE, rows)
+        db.executemany(schema.INSERT_CONTENT, bodies)
+        db.executemany(schema.INSERT_RECIPIENT, recipients)
+
+    def _write_files(self, messages: Iterable[Message]) -> list[Path]:
+        written: list[Path] = []
+        try:
+            for message in messages:
+                if message.content is None or len(message.content) <= FILE_THRESHOLD:
+                    continue
+                path = self.content_path(message.number)
+                written.append(path)
+                with open(path, "wb") as file:
+                    file.write(message.content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if written:
+                sync_folder(self.content_folder)
+        except OSError as error:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise translate(error) from error
+        return written
+
+    def _settle(self, db: sqlite3.Connection, settlement: Settlement) -> bool:
+        number = settlement.number
+        kept = (*settlement.later, *settlement.extra)
+        if settlement.finished:
+            for statement in schema.DELETE_ALL:
+                db.execute(statement, (number,))
+            return True
+        for n in settlement.done:
+            db.execute(schema.DELETE_RECIPIENT, (number, n))
+        db.executemany(schema.INSERT_RECIPIENT, [_row(number, r) for r in kept])
+        row = db.execute("SELECT MIN(due) FROM recipient WHERE number = ?", (number,)).fetchone()
+        if row[0] is None:
+            for statement in schema.DELETE_ALL:
+                db.execute(statement, (number,))
+            return True
+        if settlement.release:
+            db.execute("UPDATE message SET owner = NULL, due = ? WHERE number = ?", (row[0], number))
+        return False
+
+    def forget_files(self, numbers: Iterable[int]) -> None:
+        """Remove content files of messages that have left the queue."""
+        for number in numbers:
+            self.content_path(number).unlink(missing_ok=True)
+
+    def content_path(self, number: int) -> Path:
+        """Where a large message's content lies."""
+        return self.content_folder / f"{number:X}"
+
+    def claim(self, now: float, limit: int, owner: int) -> list[Message]:
+        """Own up to `limit` messages that are due and that nobody owns, oldest due first."""
+        with self.transaction() as db:
+            rows = db.execute(
+                schema.SELECT_MESSAGES + " WHERE owner IS NULL AND hold = 0 AND due <= ? ORDER BY due LIMIT ?",
+                (now, limit),
+            ).fetchall()
+            db.executemany("UPDATE message SET owner = ? WHERE number = ?", [(owner, row[0]) for row in rows])
+            return [self._message(row) for row in rows]
+
+    def next_due(self) -> float | None:
+        """When the next unowned message is due; None when nothing waits."""
+        row = self._db.execute("SELECT MIN(due) FROM message WHERE owner IS NULL AND hold = 0").fetchone()
+        return row[0] if row else None
+
+    def release(self, living: Iterable[int]) -> int:
+        """Free what workers that live no more have owned; how many messages that were."""
+        marks = ",".join(str(int(owner)) for owner in living) or "-1"
+        with self.transaction() as db:
+            return db.execute(
+                f"UPDATE message SET owner = NULL WHERE owner IS NOT NULL AND owner NOT IN ({marks})"  # noqa: S608
+            ).rowcount
+
+    def recover(self) -> tuple[int, int]:
+        """At start, nobody else running: free everything, drop content files no row names.
+
+        Returns (messages in the queue, orphaned files removed).
+        """
+        self.release(())
+        orphans = 0
+        for path in self.content_folder.iterdir():
+            try:
+                number = int(path.name, 16)
+            except ValueError:
+                continue
+            if self._db.execute("SELECT 1 FROM message WHERE number = ?", (number,)).fetchone() is None:
+                path.unlink(missing_ok=True)
+                orphans += 1
+        count = self._db.execute("SELECT COUNT(*) FROM message").fetchone()[0]
+        return int(count), orphans
+
+    def content(self, number: int) -> bytes:
+        """The content of a message. Raises KeyError when it is gone, QueueBroken when unreadable."""
+        try:
+            row = self._db.execute("SELECT body FROM content WHERE number = ?", (number,)).fetchone()
+            if row is not None:
+                return bytes(row[0])
+            return self.content_path(number).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(number) from None
+        except (sqlite3.Error, OSError) as error:
+            raise translate(error) from error
+
+    def page(self, after: int, limit: int) -> list[tuple[Message, bool]]:
+        """Messages with number > `after` in order, each with whether a worker holds it; for listings."""
+        rows = self._db.execute(
+            schema.SELECT_MESSAGES + " WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
+        ).fetchall()
+        return [(self._message(row), row[5] is not None) for row in rows]
+
+    def get(self, number: int) -> Message | None:
+        """One message without content."""
+        row = self._db.execute(schema.SELECT_MESSAGES + " WHERE number = ?", (number,)).fetchone()
+        return self._message(row) if row else None
+
+    def count(self) -> int:
+        """How many messages are in the queue."""
+        return int(self._db.execute("SELECT COUNT(*) FROM message").fetchone()[0])
+
+    def delete(self, number: int) -> bool:
+        """Delete a message that no worker holds; False when it is gone or held by one."""
+        with self.transaction() as db:
+            row = db.execute("SELECT owner FROM message WHERE number = ?", (number,)).fetchone()
+            if row is None or row[0] is not None:
+                return False
+            for statement in schema.DELETE_ALL:
+                db.execute(statement, (number,))
+        self.forget_files([number])
+        return True
+
+    def set_hold(self, number: int, hold: bool) -> bool:
+        """Put on hold or release; False when it is gone."""
+        with self.transaction() as db:
+            return db.execute("UPDATE message SET hold = ? WHERE number = ?", (int(hold), number)).rowcount > 0
+
+    def make_due(self, now: float, number: int | None = None) -> int:
+        """Let one or all deferred messages be tried now; how many."""
+        chosen = -1 if number is None else number
+        with self.transaction() as db:
+            changed = db.execute(
+                "UPDATE message SET due = ? WHERE owner IS NULL AND due > ? AND (? < 0 OR number = ?)",
+                (now, now, chosen, chosen),
+            ).rowcount
+            db.execute(
+                "UPDATE recipient SET due = ? WHERE due > ? AND (? < 0 OR number = ?)", (now, now, chosen, chosen)
+            )
+        return changed
+
+    def _message(self, row: tuple[int, float, str, int, bytes, int | None, float, int]) -> Message:
+        recipients = tuple(
+            Recipient(*fields[:9], bool(fields[9]), bool(fields[10]))
+            for fields in self._db.execute(schema.SELECT_RECIPIENTS, (row[0],))
+        )
+        return Message(
+            number=row[0],
+            arrival=row[1],
+            sender=row[2],
+            size=row[3],
+            attributes=_decode(row[4]),
+            recipients=recipients,
+            hold=bool(row[7]),
+            recovered=True,
+        )
+
+
+def _row(number: int, r: Recipient) -> tuple[object, ...]:
+    return (
+        number,
+        r.n,
+        r.address,
+        r.original,
+        r.notify,
+        r.orcpt,
+        r.attempts,
+        r.due,
+        r.enhanced,
+        r.reason,
+        int(r.warned),
+        int(r.expanded),
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
