@@ -33,6 +33,8 @@ class Resolved:
 
     `transport` is a master.cf service name (local, virtual, smtp, relay, lmtp, error, discard, retry, or the
     user's own); `nexthop` as Postfix logs it; `reason` names the parameter or table line that decided.
+    For `error` the next hop is the text, an enhanced code in front where there is one. `routed`: the sender
+    named a further hop inside the local part (`user@elsewhere@ours`), which is never authorised relaying.
     """
 
     address: str
@@ -41,6 +43,7 @@ class Resolved:
     nexthop: str
     reason: str = ""
     origin: Origin | None = None
+    routed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""The standard form of an address: trivial-rewrite(8) "rewrite context address".
+
+In this order: source routes were stripped by the parser; `site!user` becomes `user@site` (swap_bangpath);
+`user%domain` becomes `user@domain` (allow_percent_hack); an address without a domain gets `@$myorigin`
+(append_at_myorigin); a domain without a dot gets `.$mydomain` (append_dot_mydomain); a dot at the end goes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tayori.config.settings import Settings
+
+_ROUTE = re.compile(r"@[^:<>\"]*:")
+
+
+class Form:
+    """Rewrites to standard form, as main.cf says."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.myorigin = settings.text("myorigin")
+        self._mydomain = settings.text("mydomain")
+        self._bang = settings.flag("swap_bangpath")
+        self._percent = settings.flag("allow_percent_hack")
+        self._at_myorigin = settings.flag("append_at_myorigin")
+        self._dot_mydomain = settings.flag("append_dot_mydomain")
+        self._null_domain = settings.flag("resolve_null_domain")
+        self._myhostname = settings.text("myhostname")
+        self._remote = settings.text("remote_header_rewrite_domain")
+
+    def envelope(self, address: str) -> str:
+        """The form used for envelope addresses and for headers of local clients; "" stays ""."""
+        local, at, domain = address.rpartition("@")
+        if at and local and "." in domain and domain[-1] != "." and local[0] != "@":
+            return address
+        return self._rewrite(address, self.myorigin if self._at_myorigin else "", self._mydomain)
+
+    def header(self, address: str, remote: bool) -> str:
+        """The form in a header; for a remote client only completed, with remote_header_rewrite_domain."""
+        if not remote:
+            return self.envelope(address)
+        return self._rewrite(address, self._remote, self._remote)
+
+    def _rewrite(self, address: str, origin: str, parent: str) -> str:
+        if not address:
+            return address
+        if address[0] == "@":
+            route = _ROUTE.match(address)
+            if route is not None:
+                address = address[route.end() :]
+        local, at, domain = address.rpartition("@")
+        if not at:
+            local = domain
+            if self._bang and "!" in local:
+                domain, _, local = local.partition("!")
+            elif self._percent and "%" in local:
+                local, _, domain = local.rpartition("%")
+            elif origin:
+                domain = origin
+            else:
+                return address
+        if domain.endswith(".") and len(domain) > 1:
+            domain = domain[:-1]
+        elif self._dot_mydomain and parent and domain and "." not in domain and domain[0] != "[":
+            domain = f"{domain}.{parent}"
+        return f"{local}@{domain}"
+
+    def routing(self, local: str) -> tuple[str, str] | None:
+        """For an address whose domain is our own: the address its local part routes to (`user@site`,
+        `user%site`, `site!user` inside the local part), as (local, domain); None without routing operators."""
+        if "@" in local:
+            inner, _, domain = local.rpartition("@")
+            return inner, domain
+        if self._bang and "!" in local:
+            domain, _, inner = local.partition("!")
+            return inner, domain
+        if self._percent and "%" in local:
+            inner, _, domain = local.rpartition("%")
+            return inner, domain
+        return None

@@ -1,0 +1,129 @@
+"""Whether a recipient or a sender is listed: reject_unlisted_recipient and reject_unlisted_sender (postconf(5)).
+
+An address that canonical_maps, relocated_maps or virtual_alias_maps know is listed. Otherwise its class
+decides: local_recipient_maps, virtual_alias_maps, virtual_mailbox_maps, relay_recipient_maps; an empty
+parameter lists everybody. A table that cannot be asked gives Deferred, never "unknown".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tayori.config.settings import Settings
+from tayori.rewrite.aliasmaps import alias_tables
+from tayori.rewrite.classes import Classes
+from tayori.rewrite.form import Form
+from tayori.rewrite.keys import Finder
+from tayori.rewrite.results import AddressClass, Deferred, Unlisted
+from tayori.tables.maps import Maps
+from tayori.tables.registry import Tables
+
+_KNOWN = ("recipient_canonical_maps", "canonical_maps", "relocated_maps", "virtual_alias_maps")
+_KNOWN_SENDER = ("sender_canonical_maps", "canonical_maps", "relocated_maps", "virtual_alias_maps")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """How one class lists its recipients."""
+
+    parameter: str
+    maps: Maps
+    code: int
+    table: str
+
+
+class Listing:
+    """Answers for recipients (None: listed) and senders."""
+
+    def __init__(self, settings: Settings, tables: Tables, classes: Classes) -> None:
+        """Raises ConfigError for a table that cannot be used."""
+        self._settings = settings
+        self._classes = classes
+        self._form = Form(settings)
+        self._finder = Finder(settings, classes.is_local)
+        self._show = settings.flag("show_user_unknown_table_name")
+        self._known = _joined(tables, settings, _KNOWN)
+        self._known_sender = _joined(tables, settings, _KNOWN_SENDER)
+        self._local = Maps(alias_tables(settings, tables, "local_recipient_maps"))
+        self._local_full = Maps(t for t in self._local.tables if not t.name.endswith("unix:passwd.byname"))
+        aliases = Maps.from_settings(tables, settings, "virtual_alias_maps")
+        mailboxes = Maps.from_settings(tables, settings, "virtual_mailbox_maps")
+        relays = Maps.from_settings(tables, settings, "relay_recipient_maps")
+        code = settings.number
+        self._lists: dict[AddressClass, _Listed] = {
+            AddressClass.LOCAL: _Listed(
+                "local_recipient_maps",
+                self._local,
+                code("unknown_local_recipient_reject_code"),
+                "local recipient table",
+            ),
+            AddressClass.VIRTUAL_ALIAS: _Listed(
+                "virtual_alias_maps", aliases, code("unknown_virtual_alias_reject_code"), "virtual alias table"
+            ),
+            AddressClass.VIRTUAL_MAILBOX: _Listed(
+                "virtual_mailbox_maps",
+                mailboxes,
+                code("unknown_virtual_mailbox_reject_code"),
+                "virtual mailbox table",
+            ),
+            AddressClass.RELAY: _Listed(
+                "relay_recipient_maps", relays, code("unknown_relay_recipient_reject_code"), "relay recipient table"
+            ),
+        }
+
+    async def recipient(self, address: str) -> Unlisted | Deferred | None:
+        """None when listed; otherwise the parts of Postfix's reply. Bare `postmaster` is always listed."""
+        if address.lower() == "postmaster":
+            return None
+        return await self._listed(address, self._known, "Recipient", "5.1.1")
+
+    async def sender(self, address: str) -> Unlisted | Deferred | None:
+        """The same for a sender; "" (<>) is always listed."""
+        if not address:
+            return None
+        return await self._listed(address, self._known_sender, "Sender", "5.1.0")
+
+    async def _listed(self, address: str, known: Maps, who: str, enhanced: str) -> Unlisted | Deferred | None:
+        address = self._form.envelope(address)
+        local, _, domain = address.rpartition("@")
+        answer = await self._classes.classify(domain)
+        if isinstance(answer, Deferred):
+            return answer
+        if known:
+            hit = await self._finder.find(known, address)
+            if hit is not None:
+                return hit if isinstance(hit, Deferred) else None
+        listed = self._lists.get(answer.kind)
+        if listed is None:
+            return None
+        found: bool | Deferred
+        if not listed.maps and answer.kind is not AddressClass.VIRTUAL_ALIAS:
+            return None
+        if answer.kind is AddressClass.LOCAL:
+            if self._form.routing(local) is not None:
+                return None
+            found = await self._local_user(address, local)
+        else:
+            hit = await self._finder.find(listed.maps, address)
+            found = hit if isinstance(hit, Deferred) else hit is not None
+        if isinstance(found, Deferred):
+            return found
+        if found:
+            return None
+        shown = f" in {listed.table}" if self._show else ""
+        origin = self._settings.origin(listed.parameter) or answer.origin
+        text = f"{who} address rejected: User unknown{shown}"
+        return Unlisted(listed.code, enhanced, text, listed.parameter, origin)
+
+    async def _local_user(self, address: str, local: str) -> bool | Deferred:
+        """The keys of rewrite.keys for a local address; the user database is not asked for `user@domain`."""
+        if self._local_full:
+            hit = await self._finder.find(self._local_full, address, localpart=False, at_domain=True)
+            if hit is not None:
+                return hit if isinstance(hit, Deferred) else True
+        hit = await self._finder.find(self._local, local, localpart=False, at_domain=False)
+        return hit if isinstance(hit, Deferred) else hit is not None
+
+
+def _joined(tables: Tables, settings: Settings, names: tuple[str, ...]) -> Maps:
+    return Maps(table for name in names for table in Maps.from_settings(tables, settings, name).tables)

@@ -1,0 +1,130 @@
+"""Paths of MAIL and RCPT: what RFC 5321 4.1.2 allows and what a real smtpd(8) was seen to accept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tayori.protocol.address import (
+    BadPath,
+    Path,
+    is_literal,
+    parse_path,
+    quote,
+    quote_local,
+    split,
+    split_extension,
+    to_ascii,
+    valid_hostname,
+)
+
+GOOD = [
+    (b"<a@b.c>", "a@b.c", ""),
+    (b" <a@b.c> SIZE=10 BODY=8BITMIME", "a@b.c", "SIZE=10 BODY=8BITMIME"),
+    (b"<>", "", ""),
+    (b"< >", "", ""),
+    (b"< a@b.c >", "a@b.c", ""),
+    (b"<@x.y,@z.w:a@b.c>", "a@b.c", ""),
+    (b'<"a b"@b.c>', "a b@b.c", ""),
+    (b'<"a\\"b"@b.c>', 'a"b@b.c', ""),
+    (b"<a\\ b@b.c>", "a b@b.c", ""),
+    (b'<"a>b"@b.c> X', "a>b@b.c", "X"),
+    (b"<a..b@b.c>", "a..b@b.c", ""),
+    (b"<a@x@b.c>", "a@x@b.c", ""),
+    (b"<a@b_c.d>", "a@b_c.d", ""),
+    (b"<a@b.c.>", "a@b.c.", ""),
+    (b"<a@[1.2.3.4]>", "a@[1.2.3.4]", ""),
+    (b"<a@[IPv6:::1]>", "a@[IPv6:::1]", ""),
+    (b"<user>", "user", ""),
+    (b"<b!a>", "b!a", ""),
+]
+LENIENT = [
+    (b"a@b.c", "a@b.c", ""),
+    (b"a@b.c SIZE=1", "a@b.c", "SIZE=1"),
+    (b"<a(note)@b.c>", "a@b.c", ""),
+    (b"<@b.c>", "@b.c", ""),
+]
+BAD = [
+    b"<a@b.c", b"<a@b.c>x", b"<a@b.c>SIZE=10", b"<a b@b.c>", b"<a@b..c>", b"<a@.b.c>", b"<a@-b.c>", b"<a@>",
+    b"<a@[::1]>", b"<a@[foo]>", b"<a@[1.2.3.400]>", b"<a@1.2.3.4>", b"<a,b@c.d>", b"<a@b.c,d@e.f>", b'<"a@b.c>',
+    b"<a[b]@c.d>", b"<a<b@c.d>", b"<-a@b.c>", b"<a\x00@b.c>", b'<"a\rb"@c.d>', b"<x@" + b"a" * 64 + b".c>",
+    b"<a@" + b"aa." * 90 + b"c>", b"<a@b\n.c>", b"<a@b.c>\r\nRCPT", b"<\\", b"<a\\>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "address", "rest"), GOOD)
+def test_good_in_both_modes(text: bytes, address: str, rest: str) -> None:
+    for strict in (False, True):
+        assert parse_path(text, smtputf8=False, strict=strict) == Path(address, rest)
+
+
+@pytest.mark.parametrize(("text", "address", "rest"), LENIENT)
+def test_good_unless_strict(text: bytes, address: str, rest: str) -> None:
+    assert parse_path(text, smtputf8=False, strict=False) == Path(address, rest)
+    assert isinstance(parse_path(text, smtputf8=False, strict=True), BadPath)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_bad(text: bytes) -> None:
+    answer = parse_path(text, smtputf8=True, strict=False)
+    assert isinstance(answer, BadPath) and answer.why and not answer.missing
+
+
+def test_missing_unicode_and_numeric() -> None:
+    missing = parse_path(b"  ", smtputf8=False, strict=False)
+    assert isinstance(missing, BadPath) and missing.missing
+    text = "<é@bücher.example> SMTPUTF8".encode()
+    refused = parse_path(text, smtputf8=False, strict=False)
+    assert isinstance(refused, BadPath) and refused.unicode
+    assert parse_path(text, smtputf8=True, strict=True) == Path("é@bücher.example", "SMTPUTF8")
+    assert isinstance(parse_path(b"<\xe9@b.c>", smtputf8=True, strict=False), BadPath)
+    assert parse_path(b"<a@1.2.3.4>", smtputf8=False, strict=False, numeric=True) == Path("a@1.2.3.4", "")
+
+
+@given(st.binary(max_size=60), st.booleans(), st.booleans())
+def test_any_bytes_give_a_path_or_a_reason(text: bytes, smtputf8: bool, strict: bool) -> None:
+    answer = parse_path(b"<" + text, smtputf8=smtputf8, strict=strict)
+    if isinstance(answer, Path):
+        assert not any(char < " " for char in answer.address.replace("\t", ""))
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30))
+def test_quoting_comes_back(local: str) -> None:
+    if local.startswith("-"):
+        return
+    wire = f"<{quote(local + '@example.com')}>".encode()
+    assert parse_path(wire, smtputf8=False, strict=True) == Path(f"{local}@example.com", "")
+
+
+def test_parts() -> None:
+    assert split("a@b@c") == ("a@b", "c")
+    assert split("user") == ("user", "")
+    assert quote_local("a.b") == "a.b" and quote_local("a b") == '"a b"' and quote_local("a..b") == '"a..b"'
+    assert quote_local("é") == "é" and quote_local("é b") == '"é b"'
+    assert quote("") == ""
+    assert is_literal("[192.0.2.1]") and is_literal("[ipv6:2001:db8::1]")
+    assert not is_literal("[2001:db8::1]") and not is_literal("192.0.2.1")
+    assert valid_hostname("a-b.c") and valid_hostname("b.c.123") and valid_hostname("bücher.example")
+    assert not valid_hostname("1.2.3.4") and not valid_hostname("") and not valid_hostname("a b.c")
+    assert to_ascii("straße.example") == "xn--strae-oqa.example"
+
+
+@pytest.mark.parametrize(
+    ("local", "delimiters", "expected"),
+    [
+        ("a+b", "+", ("a", "b")),
+        ("a-b+c", "+-", ("a", "b+c")),
+        ("a+", "+", ("a", "")),
+        ("+a", "+", ("+a", "")),
+        ("ab", "+", ("ab", "")),
+        ("a+b", "", ("a+b", "")),
+        ("owner-list", "-", ("owner-list", "")),
+        ("list-request", "-", ("list-request", "")),
+        ("owner-list+x", "+", ("owner-list", "x")),
+        ("MAILER-DAEMON", "-", ("MAILER-DAEMON", "")),
+        ("double-bounce", "-", ("double-bounce", "")),
+    ],
+)
+def test_extensions(local: str, delimiters: str, expected: tuple[str, str]) -> None:
+    assert split_extension(local, delimiters) == expected
