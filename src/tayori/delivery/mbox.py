@@ -1,0 +1,178 @@
+"""mbox delivery (local(8), virtual(8)): lock, append, sync, and back to the old length when that fails.
+
+Locks as `mailbox_delivery_lock` lists them: fcntl, flock, dotlock; taken in that order, tried once here. Who waits
+(`deliver_lock_attempts`, `deliver_lock_delay`) is the caller's business: a process that serves all mailboxes must
+not sleep for one. A mailbox file is not idempotent: after a crash a message may stand in it twice, as in Postfix.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+
+from tayori.delivery import durable
+from tayori.delivery.place import Place, named
+from tayori.delivery.request import Result, Target
+from tayori.delivery.rights import Rights
+from tayori.delivery.trace_headers import mbox
+
+LOCKS = ("fcntl", "flock", "dotlock")
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = _OPEN | os.O_CREAT | os.O_EXCL
+_DOTLOCK = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Busy(Exception):
+    """Somebody else holds the lock; `text` is what to say when it lasts."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text)
+
+
+class Unfit(Exception):
+    """The file is not what a mailbox may be; the text says why."""
+
+
+def deliver(
+    place: Place, target: Target, content: bytes, rights: Rights, locks: tuple[str, ...], stale: int
+) -> Result:
+    """Append one message, durably. `stale`: seconds (stale_lock_time) after which a dotlock counts as left over.
+
+    Raises Busy. The process is root again, or as before, when this returns or raises.
+    """
+    with rights.of(*_spool_rights(place)):
+        try:
+            dotlock = _dotlock(place, stale) if "dotlock" in locks else ""
+        except OSError as error:
+            return place.failed(target, named(error, f"unable to create lock file {place.path}.lock"))
+        try:
+            with rights.of(place.uid, place.gid):
+                fd = _open(place, rights)
+                try:
+                    return _locked(place, target, content, fd, locks)
+                finally:
+                    os.close(fd)
+        except Unfit as error:
+            return place.failed(target, str(error))
+        except OSError as error:
+            return place.failed(target, error if error.filename else named(error, "cannot open file"))
+        finally:
+            if dotlock:
+                os.unlink(dotlock)
+
+
+def _spool_rights(place: Place) -> tuple[int, int]:
+    """Who may create files next to the mailbox: in a spool directory that is not open to all that is root, with
+    the directory's group where the group may write (local(8), /var/mail 2775 root:mail); else the recipient.
+    """
+    if place.spool:
+        try:
+            status = os.stat(os.path.dirname(place.path))
+        except OSError:
+            return place.uid, place.gid
+        if status.st_uid == 0 and not status.st_mode & stat.S_IWOTH:
+            return 0, status.st_gid if status.st_mode & stat.S_IWGRP else place.gid
+    return place.uid, place.gid
+
+
+def _dotlock(place: Place, stale: int) -> str:
+    """Make PATH.lock; its name, or "" where it may not be made (as local(8): then the other lock must do)."""
+    path = f"{place.path}.lock"
+    for _ in range(2):
+        try:
+            os.close(os.open(path, _DOTLOCK, 0o600))
+            return path
+        except FileExistsError:
+            try:
+                age = time.time() - os.lstat(path).st_ctime
+            except FileNotFoundError:
+                continue
+            if age < stale:
+                break
+            os.unlink(path)
+        except PermissionError:
+            return ""
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    raise Busy(f"unable to create lock file {path}: File exists")
+
+
+def _open(place: Place, rights: Rights) -> int:
+    """Open or create the mailbox, as the recipient. Raises Unfit, OSError."""
+    for _ in range(2):
+        try:
+            fd = os.open(place.path, _OPEN)
+        except FileNotFoundError:
+            try:
+                return _new(place, rights)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise named(error, "cannot create file exclusively") from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise Unfit("file is a symbolic link") from error
+            raise named(error, "cannot open file") from error
+        try:
+            _check(place, fd, rights.fixed)
+        except Unfit:
+            os.close(fd)
+            raise
+        return fd
+    raise Unfit("file comes and goes")
+
+
+def _new(place: Place, rights: Rights) -> int:
+    """Create the mailbox, owned by the recipient, in a directory where only root may do so. Raises OSError."""
+    owner = _spool_rights(place)
+    with rights.of(*owner):
+        try:
+            fd = os.open(place.path, _NEW, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(place.path), 0o700, exist_ok=True)
+            fd = os.open(place.path, _NEW, 0o600)
+        if not rights.fixed and owner[0] != place.uid:
+            os.fchown(fd, place.uid, place.gid)
+        durable.sync_directory(os.path.dirname(place.path))
+    return fd
+
+
+def _check(place: Place, fd: int, fixed: bool) -> None:
+    """A regular file of one name, owned by the recipient (strict_mailbox_ownership). Raises Unfit."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise Unfit("destination is not a regular file")
+    if status.st_nlink != 1:
+        raise Unfit(f"file has {status.st_nlink} hard links")
+    if place.strict and not fixed and status.st_uid != place.uid:
+        raise Unfit("destination is not owned by recipient")
+
+
+def _locked(place: Place, target: Target, content: bytes, fd: int, locks: tuple[str, ...]) -> Result:
+    """Lock the open file and append. Raises Busy, OSError."""
+    try:
+        if "fcntl" in locks:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if "flock" in locks:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            raise Busy(f"unable to lock for exclusive access: {os.strerror(errno.EAGAIN)}") from error
+        raise named(error, "unable to lock for exclusive access") from error
+    data = mbox(content, target.prefix, target.sender, time.time())
+    end = os.lseek(fd, 0, os.SEEK_END)
+    if place.limit and end + len(data) > place.limit:
+        return place.too_large(target)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.fsync(fd)
+    except OSError as error:
+        os.ftruncate(fd, end)
+        return place.failed(target, named(error, "error writing message"))
+    return Result(target.n, "sent", "2.0.0", "delivered to mailbox")

@@ -1,0 +1,320 @@
+"""local: the process that writes into mailboxes, as each recipient; the only one that needs to be root for it.
+
+It takes `Deliver` frames from the workers on a Unix socket and answers `Done` (delivery/request.py). A plain blocking
+single thread: effective ids belong to the whole process, so nothing may run beside a delivery. Everything that all
+workers have sent by now is one round: grouped by user, written, synced once, answered; meanwhile the next round
+gathers in the sockets. A kill at any point loses nothing: no answer was given, the worker repeats with `recovered`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import selectors
+import signal
+import socket
+import time
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tayori.config.settings import Settings
+from tayori.delivery import mbox
+from tayori.delivery.local import LocalMailboxes
+from tayori.delivery.maildir import Batch
+from tayori.delivery.passwd import Users
+from tayori.delivery.place import Place
+from tayori.delivery.request import Deliver, Done, Result, Target
+from tayori.delivery.rights import Rights
+from tayori.delivery.virtual import VirtualMailboxes
+from tayori.programs import ipc
+
+READ = 1 << 20
+ROUND = 8 << 20
+"""Bytes taken from one worker in one round: bounds memory and the time to an answer."""
+FAREWELL = 5.0
+"""Seconds that the last answers may take after SIGTERM."""
+
+_log = logging.getLogger("tayori.local")
+_DELIVER = msgspec.msgpack.Decoder(Deliver)
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """One worker's connection: bytes not yet understood, bytes not yet sent."""
+
+    sock: socket.socket
+    frames: ipc.Frames = field(default_factory=ipc.Frames)
+    out: bytearray = field(default_factory=bytearray)
+    closed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One Deliver until its Done."""
+
+    connection: _Connection
+    request: Deliver
+    results: list[Result] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Locked:
+    """An mbox delivery that waits for somebody else's lock. `due` is monotonic seconds."""
+
+    job: _Job
+    place: Place
+    target: Target
+    attempts: int
+    due: float
+
+
+class Deliverer:
+    """Does rounds of deliveries; knows nothing of sockets. Answers are left in each job's `results`."""
+
+    def __init__(self, settings: Settings, single_user: bool) -> None:
+        self.rights = Rights(single_user)
+        self._local = LocalMailboxes(settings, Users.configured(settings))
+        self._virtual = VirtualMailboxes(settings, self.rights.fixed)
+        self._locks = {
+            "local": _locks(settings, "mailbox_delivery_lock"),
+            "virtual": _locks(settings, "virtual_mailbox_lock"),
+        }
+        self._attempts = settings.number("deliver_lock_attempts")
+        self._delay = settings.seconds("deliver_lock_delay")
+        self._stale = settings.seconds("stale_lock_time")
+        self.waiting: list[_Locked] = []
+
+    def round(self, jobs: list[_Job]) -> None:
+        """Deliver everything in `jobs`; "sent" only after the sync. mbox files that are locked stay in `waiting`."""
+        by_user: dict[tuple[int, int], list[tuple[_Job, Target, Place]]] = {}
+        count = 0
+        for job in jobs:
+            for target in job.request.targets:
+                place = self._local.place(target) if target.kind == "local" else self._virtual.place(target)
+                if isinstance(place, Result):
+                    job.results.append(place)
+                else:
+                    by_user.setdefault((place.uid, place.gid), []).append((job, target, place))
+                    count += place.maildir
+        batch = Batch(self.rights, count)
+        for (uid, gid), entries in by_user.items():
+            try:
+                self.rights.become(uid, gid)
+            except OSError as error:
+                self.rights.root()
+                for job, target, place in entries:
+                    job.results.append(place.failed(target, error, "4.3.0"))
+                continue
+            for job, target, place in entries:
+                self._one(batch, job, target, place)
+        self.rights.root()
+        for key, result in batch.sync():
+            assert isinstance(key, _Job)
+            key.results.append(result)
+
+    def _one(self, batch: Batch, job: _Job, target: Target, place: Place) -> None:
+        """One target, with the recipient's rights."""
+        result: Result | None
+        if place.home and (missing := _home_missing(target, place.home)):
+            result = missing
+        elif place.maildir:
+            result = batch.add(job, place, target, job.request.content, job.request.recovered)
+        else:
+            result = self._append(job, target, place, 1)
+        if result is not None:
+            job.results.append(result)
+
+    def _append(self, job: _Job, target: Target, place: Place, attempt: int) -> Result | None:
+        """One attempt at an mbox file; None when it is locked and will be tried again."""
+        try:
+            locks = self._locks[target.kind]
+            return mbox.deliver(place, target, job.request.content, self.rights, locks, self._stale)
+        except mbox.Busy as busy:
+            if attempt >= self._attempts:
+                return place.failed(target, busy.text)
+            self.waiting.append(_Locked(job, place, target, attempt, time.monotonic() + self._delay))
+            return None
+
+    def again(self, now: float, last: bool = False) -> list[_Job]:
+        """Try those whose time has come (all, for the last time, when stopping); the jobs that got an answer."""
+        due = [locked for locked in self.waiting if last or locked.due <= now]
+        self.waiting = [locked for locked in self.waiting if not last and locked.due > now]
+        answered: list[_Job] = []
+        for locked in due:
+            attempt = self._attempts if last else locked.attempts + 1
+            with self.rights.of(locked.place.uid, locked.place.gid):
+                result = self._append(locked.job, locked.target, locked.place, attempt)
+            if result is not None:
+                locked.job.results.append(result)
+                answered.append(locked.job)
+        self.rights.root()
+        return answered
+
+
+def _locks(settings: Settings, name: str) -> tuple[str, ...]:
+    return tuple(lock for lock in settings.items(name) if lock in mbox.LOCKS)
+
+
+def _home_missing(target: Target, home: str) -> Result | None:
+    """require_home_directory (local(8))."""
+    try:
+        os.stat(home)
+    except OSError as error:
+        text = f"cannot access home directory {home}: {error.strerror}"
+        return Result(target.n, "deferred", "4.3.0", text)
+    return None
+
+
+class _Server:
+    """The socket side: workers come and go, requests become jobs, results become answers."""
+
+    def __init__(self, listener: socket.socket, deliverer: Deliverer, allowed: set[int], wake: socket.socket) -> None:
+        self._listener = listener
+        self._deliverer = deliverer
+        self._allowed = allowed
+        self._selector = selectors.DefaultSelector()
+        self._connections: set[_Connection] = set()
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._selector.register(wake, selectors.EVENT_READ)
+        self._wake = wake
+
+    def serve(self, stopping: list[bool]) -> None:
+        """Rounds until SIGTERM has set `stopping`; then the last answers, for a bounded time."""
+        while not stopping:
+            waiting = self._deliverer.waiting
+            now = time.monotonic()
+            timeout = max(0.0, min(locked.due for locked in waiting) - now) if waiting else None
+            self._round(self._ready(timeout))
+        self._finish()
+
+    def _round(self, jobs: list[_Job]) -> None:
+        if jobs:
+            self._deliverer.round(jobs)
+        answered = self._deliverer.again(time.monotonic()) if self._deliverer.waiting else []
+        self._answer(jobs + answered)
+
+    def _ready(self, timeout: float | None) -> list[_Job]:
+        """Wait for workers, take everything that they have sent."""
+        jobs: list[_Job] = []
+        for key, events in self._selector.select(timeout):
+            if key.fileobj is self._listener:
+                self._accept()
+            elif key.fileobj is self._wake:
+                self._wake.recv(64)
+            else:
+                connection: _Connection = key.data
+                if events & selectors.EVENT_WRITE:
+                    self._flush(connection)
+                if events & selectors.EVENT_READ and not connection.closed:
+                    self._read(connection, jobs)
+        return jobs
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:
+            _log.warning("accept: %s", error.strerror)
+            return
+        pid, uid, _ = ipc.peer(sock)
+        if uid not in self._allowed:
+            _log.warning("refused process %d of uid %d: only the mail system may ask for deliveries", pid, uid)
+            sock.close()
+            return
+        sock.setblocking(False)
+        connection = _Connection(sock)
+        self._connections.add(connection)
+        self._selector.register(sock, selectors.EVENT_READ, connection)
+
+    def _read(self, connection: _Connection, jobs: list[_Job]) -> None:
+        """Read until the socket is empty, or enough for one round."""
+        taken = 0
+        while taken < ROUND:
+            try:
+                data = connection.sock.recv(READ)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._close(connection)
+                return
+            taken += len(data)
+            try:
+                jobs += [_Job(connection, _DELIVER.decode(payload)) for payload in connection.frames.feed(data)]
+            except (ipc.BadFrame, msgspec.DecodeError) as error:
+                _log.warning("closed a connection: %s", error)
+                self._close(connection)
+                return
+
+    def _answer(self, jobs: list[_Job]) -> None:
+        """Send the Done of each job that has all its results."""
+        touched: set[_Connection] = set()
+        for job in jobs:
+            if len(job.results) == len(job.request.targets) and not job.connection.closed:
+                done = Done(job.request.seq, tuple(job.results))
+                job.connection.out += ipc.pack(ipc.encode(done))
+                touched.add(job.connection)
+        for connection in touched:
+            self._flush(connection)
+
+    def _flush(self, connection: _Connection) -> None:
+        out = connection.out
+        try:
+            while out:
+                del out[: connection.sock.send(out)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._close(connection)
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if out else 0)
+        if self._selector.get_key(connection.sock).events != wanted:
+            self._selector.modify(connection.sock, wanted, connection)
+
+    def _close(self, connection: _Connection) -> None:
+        """Forget a worker. What it asked for is still delivered: it will repeat, and that makes the same file."""
+        connection.closed = True
+        self._connections.discard(connection)
+        self._selector.unregister(connection.sock)
+        connection.sock.close()
+
+    def _finish(self) -> None:
+        """What has arrived whole is done and answered; the rest belongs to the workers' next attempt."""
+        self._selector.unregister(self._listener)
+        self._round(self._ready(0))
+        self._answer(self._deliverer.again(time.monotonic(), last=True))
+        end = time.monotonic() + FAREWELL
+        while (left := end - time.monotonic()) > 0 and any(connection.out for connection in self._connections):
+            for key, events in self._selector.select(left):
+                if key.data is not None and events & selectors.EVENT_WRITE:
+                    self._flush(key.data)
+        for connection in list(self._connections):
+            self._close(connection)
+
+
+def run(listener: socket.socket, settings: Settings, *, allowed_uids: set[int], single_user: bool) -> None:
+    """Serve on a listening Unix stream socket until SIGTERM. Raises ConfigError before it serves anything.
+
+    `allowed_uids`: who may ask, by SO_PEERCRED. `single_user`: nothing is done as anybody else, every file belongs
+    to the process's own user.
+    """
+    deliverer = Deliverer(settings, single_user)
+    os.umask(0o077)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    stopping: list[bool] = []
+    wake, woken = socket.socketpair()
+    for end in (wake, woken):
+        end.setblocking(False)
+    before = signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+    old_wake = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+    try:
+        _Server(listener, deliverer, allowed_uids, wake).serve(stopping)
+    finally:
+        signal.set_wakeup_fd(old_wake)
+        signal.signal(signal.SIGTERM, before)
+        wake.close()
+        woken.close()
