@@ -42,7 +42,11 @@ class Verifier(Protocol):
     """
 
     name: str
-    secrets: bool
+
+    @property
+    def secrets(self) -> bool:
+        """Whether `fetch` can answer at all."""
+        ...
 
     async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
         """Check a plain password. Never raises for trouble; has its own time limit."""

@@ -1,0 +1,161 @@
+"""Which mechanisms are offered, in which order, and why the others are not.
+
+The order is that of mech_list (as Cyrus gives it), else by strength. Taken away, in this order: unknown words, those
+that no back end can serve, smtpd_sasl_mechanism_filter, the security options (with TLS those of
+smtpd_sasl_tls_security_options), and what this session lacks (channel binding, client certificate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from tayori.config.origin import ConfigError
+from tayori.config.settings import Settings
+from tayori.config.smtpdconf import SmtpdConf
+from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, Row
+from tayori.sasl.verifiers.base import Verifier
+from tayori.tables.matchlist import Kind, MatchList
+from tayori.tables.registry import Tables
+
+# Not offered unless mech_list names them: broken or open to everybody.
+ON_REQUEST = {
+    "CRAM-MD5": "needs plain passwords on the server and can be guessed from what is overheard (RFC 2195)",
+    "DIGEST-MD5": "obsolete (RFC 6331)",
+    "ANONYMOUS": "lets anybody in",
+    "GSSAPI": "needs a Kerberos keytab for this host",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A mechanism that is not offered. `tls` is None when it never is, else the TLS state in which it is not."""
+
+    mechanism: str
+    setting: str
+    why: str
+    tls: bool | None = None
+
+
+class Offer:
+    """Worked out once; `names` per session is a look-up. Raises ConfigError for unknown options and bad filters."""
+
+    def __init__(
+        self, settings: Settings, conf: SmtpdConf, verifiers: Sequence[Verifier], tables: Tables | None = None
+    ) -> None:
+        self._rows: dict[bool, tuple[Row, ...]] = {}
+        self.removed: list[Removed] = []
+        rows = self._filtered(self._asked_for(conf), settings, tables)
+        rows = self._served(rows, conf, verifiers)
+        for tls, parameter in ((False, "smtpd_sasl_security_options"), (True, "smtpd_sasl_tls_security_options")):
+            options = _options(settings, parameter)
+            kept = []
+            for row in rows:
+                option = row.traits.permitted_by(options)
+                if option:
+                    self.removed.append(Removed(row.name, parameter, f"{option} does not allow it", tls))
+                else:
+                    kept.append(row)
+            self._rows[tls] = tuple(kept)
+        self._plain = {tls: tuple(r.name for r in kept if _always(r)) for tls, kept in self._rows.items()}
+        self._all_plain = {tls: all(_always(r) for r in kept) for tls, kept in self._rows.items()}
+
+    def names(self, tls: bool, channel_bindings: Collection[str] = (), external: str = "") -> tuple[str, ...]:
+        """What to offer in a session: `tls` is whether it is on, `external` the certificate's identity."""
+        if self._all_plain[tls] or not (channel_bindings or external):
+            return self._plain[tls]
+        return tuple(
+            row.name
+            for row in self._rows[tls]
+            if _always(row) or (row.plus and channel_bindings) or (row.needs == "certificate" and external)
+        )
+
+    def _asked_for(self, conf: SmtpdConf) -> list[Row]:
+        words = [word.upper() for word in conf.words("mech_list")]
+        if not words:
+            for name, why in ON_REQUEST.items():
+                if name in MECHANISMS:
+                    self.removed.append(Removed(name, "mech_list", f"off by default: {why}"))
+            rows = [row for row in MECHANISMS.values() if row.name not in ON_REQUEST]
+            return sorted(rows, key=lambda row: -row.strength)
+        rows = []
+        for word in dict.fromkeys(words):
+            if word not in MECHANISMS:
+                self.removed.append(Removed(word, "mech_list", "tayori does not know this mechanism"))
+                continue
+            plus = MECHANISMS.get(f"{word}-PLUS")
+            if plus is not None and plus.name not in words:
+                rows.append(plus)
+            rows.append(MECHANISMS[word])
+        for name in MECHANISMS:
+            if name not in words and name.removesuffix("-PLUS") not in words:
+                self.removed.append(Removed(name, "mech_list", "mech_list does not name it"))
+        return rows
+
+    def _filtered(self, rows: list[Row], settings: Settings, tables: Tables | None) -> list[Row]:
+        if not settings.text("smtpd_sasl_mechanism_filter"):
+            return rows
+        wanted = MatchList.from_settings(
+            tables or Tables(settings), settings, "smtpd_sasl_mechanism_filter", Kind.STRING
+        )
+        kept = []
+        for row in rows:
+            if _at_once(wanted, row.name, settings):
+                kept.append(row)
+            else:
+                self.removed.append(Removed(row.name, "smtpd_sasl_mechanism_filter", "the filter leaves it out"))
+        return kept
+
+    def _served(self, rows: list[Row], conf: SmtpdConf, verifiers: Sequence[Verifier]) -> list[Row]:
+        names = " ".join(verifier.name for verifier in verifiers) or "no back end"
+        setting = "pwcheck_method" if conf.path else "smtpd_sasl_auth_enable"
+        kept = []
+        for row in rows:
+            without = row.needs in ("gssapi", "certificate", "nothing")
+            if without or any(serves(verifier, row) for verifier in verifiers):
+                kept.append(row)
+            else:
+                what = {"secrets": "give stored secrets", "token": "check tokens"}.get(row.needs, "check passwords")
+                self.removed.append(Removed(row.name, setting, f"{names} cannot {what}"))
+        return kept
+
+
+def serves(verifier: Verifier, row: Row) -> bool:
+    """Whether a back end can serve a mechanism. Optional attributes of a verifier: `tokens`, `passwords`,
+    `properties` (the names that `fetch` may give; absent: any)."""
+    if row.needs == "password":
+        return bool(getattr(verifier, "passwords", True))
+    if row.needs == "token":
+        return bool(getattr(verifier, "tokens", False))
+    if row.needs == "secrets":
+        properties = getattr(verifier, "properties", None)
+        return verifier.secrets and (properties is None or bool(set(row.wanted) & set(properties)))
+    return False
+
+
+def _always(row: Row) -> bool:
+    return not row.plus and row.needs != "certificate"
+
+
+def _options(settings: Settings, parameter: str) -> frozenset[str]:
+    options = frozenset(word.lower() for word in settings.items(parameter))
+    unknown = sorted(options - SECURITY_OPTIONS)
+    if unknown:
+        mend = "known are: " + " ".join(sorted(SECURITY_OPTIONS))
+        raise ConfigError(f"{parameter}: {unknown[0]} is not known", settings.origin_of(parameter, unknown[0]), mend)
+    return options
+
+
+def _at_once(wanted: MatchList, name: str, settings: Settings) -> bool:
+    """Ask a match list from plain code: local tables answer without waiting."""
+    question = wanted.match(name)
+    try:
+        question.send(None)
+    except StopIteration as answer:
+        return bool(answer.value)
+    question.close()
+    raise ConfigError(
+        "smtpd_sasl_mechanism_filter: a table that must be waited for",
+        settings.origin("smtpd_sasl_mechanism_filter"),
+        "name mechanisms, files or local tables",
+    )

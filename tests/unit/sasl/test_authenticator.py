@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from tayori.config import smtpdconf
+from tayori.config.origin import ConfigError
+from tayori.config.settings import Settings
+from tayori.config.smtpdconf import SmtpdConf
+from tayori.sasl.accounts import AccountFile
+from tayori.sasl.authenticator import Authenticator, Exchange
+from tayori.sasl.record import FailedLogins, LoginRecord
+from tayori.sasl.steps import Challenge, Failure, Secret, Success
+from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
+
+
+class Store:
+    """A verifier with what it will say."""
+
+    secrets = False
+
+    def __init__(self, name: str, *answers: Verdict, down: str = "") -> None:
+        self.name, self.answers, self.down = name, list(answers), down
+        self.asked: list[tuple[str, str, str]] = []
+
+    async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
+        self.asked.append((username, realm, service))
+        return self.answers.pop(0)
+
+    async def fetch(self, username: str, realm: str, wanted: tuple[str, ...]) -> Secret | Refused | TryLater:
+        return Refused("none")
+
+    async def probe(self) -> str:
+        return self.down
+
+    def close(self) -> None:
+        pass
+
+
+def conf(text: str = "pwcheck_method: saslauthd\nmech_list: plain login\n") -> SmtpdConf:
+    return smtpdconf.parse(text, "smtpd.conf")
+
+
+def settings(tmp_path: Path, **values: str) -> Settings:
+    base = {"myhostname": "mail.example.com", "data_directory": str(tmp_path)}
+    return Settings.of({**base, **values}, directory=str(tmp_path))
+
+
+def plain(exchange_of: Authenticator, name: str, authzid: str = "") -> Exchange:
+    exchange = exchange_of.begin("plain", f"{authzid}\0{name}\0pw".encode(), client_address="192.0.2.1", tls=False)
+    assert isinstance(exchange, Exchange)
+    return exchange
+
+
+def test_plain_and_login(tmp_path: Path) -> None:
+    store = Store("s", Accepted("taro", "s"), Refused("wrong", "s"), TryLater("down", "s"))
+    seen: list[LoginRecord] = []
+    auth = Authenticator(settings(tmp_path), conf(), [store], on_login=seen.append)
+
+    async def scenario() -> None:
+        await auth.start()
+        assert auth.offered(False) == ("PLAIN", "LOGIN")
+        assert await plain(auth, "taro").step() == Success("taro")
+        login = auth.begin("LOGIN", None, client_address="192.0.2.1", tls=False)
+        assert await login.step() == Challenge(b"Username:")
+        assert await login.step(b"taro@example.com") == Challenge(b"Password:")
+        answer = await login.step(b"pw")
+        assert isinstance(answer, Failure) and not answer.temporary
+        answer = await plain(auth, "taro").step()
+        assert isinstance(answer, Failure) and answer.temporary
+        answer = await auth.begin("CRAM-MD5", None, client_address="192.0.2.1", tls=False).step()
+        assert isinstance(answer, Failure)
+
+    asyncio.run(scenario())
+    assert store.asked == [("taro", "", "smtp"), ("taro", "example.com", "smtp"), ("taro", "", "smtp")]
+    assert [(r.mechanism, r.username, r.ok, r.temporary, r.source) for r in seen[:3]] == [
+        ("PLAIN", "taro", True, False, "s"),
+        ("LOGIN", "taro@example.com", False, False, "s"),
+        ("PLAIN", "taro", False, True, "s"),
+    ]
+    assert all("pw" not in record.line() and "pw" not in repr(record) for record in seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "username"),
+    [
+        ("taro", ("taro", "local.example"), "taro@local.example"),
+        ("taro@example.com", ("taro", "example.com"), "taro@example.com"),
+        ("a@b@c", ("a@b", "c"), "a@b@c"),
+    ],
+)
+def test_realms_as_a_real_postfix_splits_them(
+    tmp_path: Path, name: str, asked: tuple[str, str], username: str
+) -> None:
+    """Differential run against Postfix 3.7 with Cyrus 2.1.28: what saslauthd got, and sasl_username."""
+    store = Store("s", Accepted(name, "s"))
+    auth = Authenticator(settings(tmp_path, smtpd_sasl_local_domain="local.example"), conf(), [store])
+    assert asyncio.run(plain(auth, name).step()) == Success(username)
+    assert store.asked == [(*asked, "smtp")]
+
+
+def test_several_in_order(tmp_path: Path) -> None:
+    def ask(*answers: Verdict) -> object:
+        stores = [Store(str(n), answer) for n, answer in enumerate(answers)]
+        auth = Authenticator(settings(tmp_path), conf(), stores)
+        return asyncio.run(plain(auth, "taro").step())
+
+    assert ask(Refused("a"), Accepted("taro", "b")) == Success("taro")
+    assert ask(TryLater("a"), Accepted("taro", "b")) == Success("taro")
+    assert ask(TryLater("a"), Refused("b")) == Failure("a", temporary=True)
+    assert ask(Refused("a"), Refused("b")) == Failure("b")
+
+
+def test_the_order_and_the_filters(tmp_path: Path) -> None:
+    def offered(text: str, tls: bool = False, **values: str) -> tuple[str, ...]:
+        return Authenticator(settings(tmp_path, **values), conf(text), [Store("s")]).offered(tls)
+
+    assert offered("mech_list: login plain") == ("LOGIN", "PLAIN")
+    assert offered("pwcheck_method: saslauthd") == ("PLAIN", "LOGIN")
+    assert offered("mech_list: plain login nonsense cram-md5") == ("PLAIN", "LOGIN")
+    assert offered("mech_list: plain login", smtpd_sasl_security_options="noplaintext") == ()
+    assert offered("mech_list: plain login", smtpd_sasl_mechanism_filter="!login, static:rest") == ("PLAIN",)
+    assert offered("mech_list: plain login", smtpd_sasl_mechanism_filter="login") == ("LOGIN",)
+    both = {"smtpd_sasl_security_options": "noplaintext", "smtpd_sasl_tls_security_options": "noanonymous"}
+    assert offered("mech_list: plain login", True, **both) == ("PLAIN", "LOGIN")
+    with pytest.raises(ConfigError, match="nopaintext is not known"):
+        offered("mech_list: plain", smtpd_sasl_security_options="nopaintext")
+    auth = Authenticator(settings(tmp_path, smtpd_sasl_security_options="noplaintext"), conf(), [Store("s")])
+    assert ("PLAIN", "smtpd_sasl_security_options", "noplaintext does not allow it (without TLS)") in auth.removed()
+
+
+def test_exceptions_networks(tmp_path: Path) -> None:
+    auth = Authenticator(
+        settings(tmp_path, smtpd_sasl_exceptions_networks="!192.0.2.9, 192.0.2.0/24"), conf(), [Store("s")]
+    )
+    assert auth.offered(False, "192.0.2.1") == ()
+    assert auth.offered(False, "192.0.2.9") == ("PLAIN", "LOGIN")
+    assert auth.offered(False, "198.51.100.1") == ("PLAIN", "LOGIN")
+
+
+def test_auth_goes_and_comes_back_with_the_back_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tayori.sasl")
+    now = [0.0]
+    store = Store("saslauthd:/x", down="/x: no such file")
+    auth = Authenticator(settings(tmp_path), conf(), [store], monotonic=lambda: now[0])
+
+    async def scenario() -> None:
+        await auth.start()
+        for _ in range(20):
+            now[0] += 1
+            assert auth.offered(False) == ()
+            await asyncio.sleep(0)
+        store.down = ""
+        now[0] += 10
+        assert auth.offered(False) == ()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert auth.offered(False) == ("PLAIN", "LOGIN")
+
+    asyncio.run(scenario())
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2, "one line for the worse, one for the better"
+    assert told[0].startswith("smtpd.conf:1: saslauthd:/x cannot be asked") and "AUTH is not offered" in told[0]
+
+
+def test_which_verifiers(tmp_path: Path) -> None:
+    def names(text: str | None) -> list[str]:
+        found = SmtpdConf() if text is None else conf(text)
+        return [verifier.name for verifier in Authenticator(settings(tmp_path), found).verifiers]
+
+    AccountFile(tmp_path / "accounts").add("taro", "pw")
+    own = f"accounts:{tmp_path}/accounts"
+    assert names(None) == [own]
+    assert names("pwcheck_method: saslauthd accounts\nsaslauthd_path: /x/mux") == ["saslauthd:/x/mux", own]
+    for text, words in (
+        ("pwcheck_method: sasluthd", "sasluthd is not known"),
+        ("pwcheck_method: alwaystrue", "open relay"),
+        ("mech_list: plain\npwcheck_method: pam", "tayori saslauthd -a pam"),
+        ("auxprop_plugin: sqlite", "sqlite is not known"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            names(text)
+        assert words in str(caught.value)
+        assert "smtpd.conf:" in str(caught.value)
+
+
+def test_end_to_end_with_the_account_file_and_the_trace_of_a_failure(tmp_path: Path) -> None:
+    AccountFile(tmp_path / "accounts").add("taro", "pw")
+    log = FailedLogins(tmp_path / "failed")
+    auth = Authenticator(settings(tmp_path), SmtpdConf(), failed_logins=log)
+
+    async def scenario() -> None:
+        await auth.start()
+        assert "PLAIN" in auth.offered(True)
+        assert await plain(auth, "taro@mail.example.com").step() == Success("taro")
+        assert isinstance(await plain(auth, "jiro").step(), Failure)
+
+    asyncio.run(scenario())
+    auth.close()
+    record = log.last("jiro")
+    assert record is not None
+    assert (record.attempts[0].answer, record.attempts[0].why) == ("refused", "no such account")
+    assert log.last("taro") is None
+    assert (tmp_path / "sasl_server_key").stat().st_size == 32
+
+
+def test_a_back_end_that_hangs_costs_the_time_limit(tmp_path: Path) -> None:
+    class Hanging(Store):
+        async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    auth = Authenticator(settings(tmp_path), conf(), [Hanging("h")], seconds=0.05)
+    answer = asyncio.run(plain(auth, "taro").step())
+    assert isinstance(answer, Failure) and answer.temporary
