@@ -1,0 +1,149 @@
+"""From a connection to a session that takes mail: greeting, EHLO, STARTTLS, AUTH."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tayori.delivery import smtp_texts
+from tayori.delivery.outcome import DeliveryOutcome
+from tayori.delivery.sessions import Session
+from tayori.delivery.smtp_auth import Login, Logins, LoginTrouble
+from tayori.delivery.smtp_options import SmtpOptions
+from tayori.net.tls import TlsContext, TlsError
+from tayori.protocol.smtp_client_values import (
+    Authenticated,
+    AuthRefused,
+    Challenged,
+    Event,
+    Lost,
+    Ready,
+    RefusedSession,
+    StartTls,
+    TlsRefused,
+)
+from tayori.sasl.steps import ClientMechanism, SaslError
+
+
+class Failed(Exception):
+    """The session cannot be used. `clear`: worth a second try without TLS (level may)."""
+
+    def __init__(self, outcome: DeliveryOutcome, *, clear: bool = False) -> None:
+        super().__init__(outcome.text)
+        self.outcome = outcome
+        self.clear = clear
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What this handshake is to reach. `level` is none, may or encrypt."""
+
+    level: str
+    context: TlsContext | None
+    nexthop: str
+    sender: str
+    logins: Logins | None
+    auth_soft: bool = True
+
+
+class Handshake:
+    """Drives one session until it is ready. Raises Failed, TimeoutError."""
+
+    def __init__(self, session: Session, options: SmtpOptions, wanted: Wanted) -> None:
+        self.session = session
+        self.options = options
+        self.wanted = wanted
+        self._mechanism: ClientMechanism | None = None
+        self._ready = False
+
+    async def run(self) -> None:
+        """Come back when mail may be sent."""
+        target = self.session.target
+        if self.options.tls_wrapper and self.wanted.context is not None:
+            try:
+                await self.session.wire.start_tls(self.wanted.context, False, target.host)
+            except TlsError as error:
+                raise Failed(smtp_texts.tls_failed(target)) from error
+        while not self._ready:
+            for event in await self.session.step():
+                await self._on(event)
+
+    async def _on(self, event: Event) -> None:
+        target = self.session.target
+        match event:
+            case RefusedSession(reply, stage):
+                soft = stage.name == "GREETING" and self.options.skip_5xx_greeting
+                raise Failed(smtp_texts.refused(target, reply, soft=soft))
+            case Lost():
+                raise Failed(smtp_texts.lost(target, event))
+            case Ready():
+                await self._on_ready(event)
+            case StartTls():
+                await self._secure()
+            case TlsRefused(reply):
+                if self.wanted.level == "encrypt":
+                    raise Failed(smtp_texts.tls_refused(target, reply))
+                await self._log_in()
+            case Challenged(data):
+                self._respond(data)
+            case Authenticated():
+                self._ready = True
+            case AuthRefused(reply):
+                why = f"server {target.name} said: {reply.text}"
+                raise Failed(smtp_texts.auth_failed(target, why, soft=self.wanted.auth_soft, reply=reply.text))
+            case _:
+                return
+
+    async def _on_ready(self, event: Ready) -> None:
+        target, client = self.session.target, self.session.client
+        if target.loop and event.name.lower() == self.options.hostname.lower():
+            raise Failed(smtp_texts.own_greeting(target, self.wanted.nexthop))
+        if self.session.wire.tls is None and self.wanted.level != "none":
+            if "STARTTLS" in client.capabilities and self.wanted.context is not None:
+                client.start_tls()
+                return
+            if self.wanted.level == "encrypt":
+                raise Failed(smtp_texts.no_tls(target))
+        await self._log_in()
+
+    async def _secure(self) -> None:
+        assert self.wanted.context is not None
+        target = self.session.target
+        try:
+            await self.session.secure(self.wanted.context, target.host)
+        except (TlsError, TimeoutError) as error:
+            raise Failed(smtp_texts.tls_failed(target), clear=self.wanted.level == "may") from error
+
+    async def _log_in(self) -> None:
+        client, target = self.session.client, self.session.target
+        if self.wanted.logins is None:
+            self._ready = True
+            return
+        try:
+            login = await self.wanted.logins.find(self.wanted.nexthop, target.host, self.wanted.sender)
+        except LoginTrouble as error:
+            raise Failed(smtp_texts.auth_failed(target, str(error), soft=True)) from error
+        if login is None:
+            self._ready = True
+            return
+        self._start_auth(login, client.capabilities.get("AUTH", "").split())
+
+    def _start_auth(self, login: Login, offered: Sequence[str]) -> None:
+        target = self.session.target
+        chosen = login.choose(offered, self.session.wire.tls is not None) if offered else None
+        if chosen is None:
+            why = f"cannot authenticate to server {target.name}: no mechanism available"
+            raise Failed(smtp_texts.auth_failed(target, why, soft=True))
+        name, self._mechanism = chosen
+        try:
+            self.session.client.authenticate(name, self._mechanism.next(None))
+        except SaslError as error:
+            raise Failed(smtp_texts.auth_failed(target, str(error), soft=True)) from error
+
+    def _respond(self, challenge: bytes) -> None:
+        assert self._mechanism is not None
+        try:
+            response = self._mechanism.next(challenge)
+        except SaslError:
+            response = None
+        self.session.client.respond(response)
