@@ -1,0 +1,273 @@
+"""cleanup(8): from what a client sent to a message that is ready for the queue.
+
+The envelope gets its standard form, canonical and virtual mappings and blind copies; the header is counted,
+dropped, checked, completed and rewritten; the body is looked at only where checks ask for it. When none of
+that is configured, one bounded scan of the header is all. A table that cannot answer refuses the message with
+4xx; nothing is lost or silently left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from tayori.config.settings import Settings
+from tayori.protocol.headers import Field, fields, header_end
+from tayori.rewrite.checks import Checks, Findings
+from tayori.rewrite.classes import Classes
+from tayori.rewrite.headerfix import HeaderFix
+from tayori.rewrite.mapping import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, Canonical, Mapper, TooMany, Virtual
+from tayori.rewrite.results import Cleaned, Deferred, Rewritten
+from tayori.rewrite.targets import parse_destinations
+from tayori.tables.maps import Maps
+from tayori.tables.registry import Tables
+
+QUEUE_ERROR = (451, "4.3.0", "Error: queue file write error")
+TOO_MANY_HOPS = (554, "5.4.0", "Error: too many hops")
+EXPANSION = (451, "4.6.0", "Error: alias expansion error")
+NO_MAPPINGS = "no_address_mappings"
+NO_CHECKS = "no_header_body_checks"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message as accepted. `sender` is "" for <>; `recipients` as the client named them; `content` has LF
+    line ends and no Received of ours; `trace` (header fields, LF ended) goes on top.
+
+    `remote`: False for sendmail and local_header_rewrite_clients. `now` is seconds since the epoch. `full_name`
+    is sendmail's -F. `internal`: born here (bounces): no blind copies, no checks. `overrides` are words of
+    receive_override_options.
+    """
+
+    sender: str
+    recipients: tuple[Rewritten, ...]
+    content: bytes
+    trace: bytes = b""
+    remote: bool = True
+    now: float = 0.0
+    queue_id: str = ""
+    full_name: str = ""
+    internal: bool = False
+    overrides: frozenset[str] = field(default_factory=frozenset)
+
+
+class Cleanup:
+    """The cleaning rules of one configuration. All tables are opened at construction."""
+
+    def __init__(self, settings: Settings, tables: Tables, classes: Classes | None = None) -> None:
+        """Raises ConfigError for a table that cannot be used."""
+        self._mapper = Mapper(settings, classes or Classes(settings, tables))
+        self._form = self._mapper.form
+        self._canonical = Canonical(settings, tables, self._mapper)
+        self._virtual = Virtual(settings, tables, self._mapper)
+        self._headers = HeaderFix(settings, self._mapper, self._canonical)
+        self._checks = Checks(settings, tables)
+        self._always_bcc = settings.text("always_bcc")
+        self._sender_bcc = Maps.from_settings(tables, settings, "sender_bcc_maps")
+        self._recipient_bcc = Maps.from_settings(tables, settings, "recipient_bcc_maps")
+        self._mapped = bool(
+            self._canonical or self._virtual or self._always_bcc or self._sender_bcc or self._recipient_bcc
+        )
+        self._hops = settings.number("hopcount_limit")
+        self._by_original = settings.flag("enable_original_recipient")
+        self._null_recipient = settings.text("empty_address_recipient")
+        names = {b"received", b"message-id", *(name.encode() for name in self._headers.drop)}
+        initials = b"".join({n[:1].lower() + n[:1].upper() for n in names if n})
+        self._notable = re.compile(
+            rb"\n(?=[" + re.escape(initials) + rb"])(" + b"|".join(map(re.escape, sorted(names))) + rb")[ \t]*:",
+            re.IGNORECASE,
+        )
+        self._drop = frozenset(name.encode() for name in self._headers.drop)
+
+    async def clean(self, message: Incoming) -> Cleaned:
+        """The message for the queue; `reject` set when it must be refused."""
+        plain = not self._mapped or (message.internal and not self._canonical and not self._virtual)
+        if plain or NO_MAPPINGS in message.overrides:
+            sender = self._form.envelope(message.sender)
+            recipients = self._plain_recipients(message)
+        else:
+            envelope = await self._envelope(message)
+            if isinstance(envelope, Cleaned):
+                return envelope
+            sender, recipients = envelope
+        return await self._content(message, Cleaned(sender, recipients, b""))
+
+    def _plain_recipients(self, message: Incoming) -> tuple[Rewritten, ...]:
+        form = self._form.envelope
+        if len(message.recipients) == 1:
+            one = message.recipients[0]
+            address = form(one.address)
+            if address == one.address and one.original:
+                return message.recipients
+            return (Rewritten(address, one.original or one.address, one.notify, one.orcpt),)
+        return self._unique([(form(one.address or self._null_recipient), one) for one in message.recipients])
+
+    def _unique(self, pairs: list[tuple[str, Rewritten]]) -> tuple[Rewritten, ...]:
+        """Duplicates removed by (original, address) or by address (enable_original_recipient)."""
+        out: dict[tuple[str, str], Rewritten] = {}
+        for address, one in pairs:
+            original = one.original or one.address
+            key = (original if self._by_original else "", address.lower())
+            if key not in out:
+                out[key] = Rewritten(address, original, one.notify, one.orcpt)
+        return tuple(out.values())
+
+    async def _envelope(self, message: Incoming) -> tuple[str, tuple[Rewritten, ...]] | Cleaned:
+        sender = self._form.envelope(message.sender)
+        if sender and self._canonical:
+            mapped = await self._canonical.map(sender, ENVELOPE_SENDER)
+            if isinstance(mapped, Deferred):
+                return _refused(message, QUEUE_ERROR, mapped.why)
+            sender = mapped
+        wanted: list[Rewritten] = []
+        for one in message.recipients:
+            address = self._form.envelope(one.address or self._null_recipient)
+            if self._canonical:
+                mapped = await self._canonical.map(address, ENVELOPE_RECIPIENT)
+                if isinstance(mapped, Deferred):
+                    return _refused(message, QUEUE_ERROR, mapped.why)
+                address = mapped
+            wanted.append(Rewritten(address, one.original or one.address, one.notify, one.orcpt))
+        if not message.internal:
+            copies = await self._copies(sender, wanted)
+            if isinstance(copies, Deferred):
+                return _refused(message, QUEUE_ERROR, copies.why)
+            wanted += copies
+        return await self._expanded(message, sender, wanted)
+
+    async def _expanded(
+        self, message: Incoming, sender: str, wanted: list[Rewritten]
+    ) -> tuple[str, tuple[Rewritten, ...]] | Cleaned:
+        if not self._virtual:
+            return sender, self._unique([(one.address, one) for one in wanted])
+        pairs: list[tuple[str, Rewritten]] = []
+        for one in wanted:
+            found = await self._virtual.expand(one.address)
+            if isinstance(found, Deferred):
+                return _refused(message, QUEUE_ERROR, found.why)
+            if isinstance(found, TooMany):
+                return _refused(message, EXPANSION, found.why)
+            pairs += [(address, one) for address in found]
+        return sender, self._unique(pairs)
+
+    async def _copies(self, sender: str, wanted: list[Rewritten]) -> list[Rewritten] | Deferred:
+        """Blind copies: always_bcc, sender_bcc_maps, recipient_bcc_maps; nobody is told when they fail."""
+        found: list[str] = []
+        if self._always_bcc:
+            found.append(self._always_bcc)
+        asks = [(self._sender_bcc, sender)] if sender else []
+        asks += [(self._recipient_bcc, one.address) for one in wanted]
+        for maps, address in asks:
+            if not maps:
+                continue
+            hit = await self._mapper.finder.find(maps, address)
+            if isinstance(hit, Deferred):
+                return hit
+            if hit is not None:
+                found += [target.text for target in parse_destinations(hit.found.value)]
+        present = {one.address.lower() for one in wanted}
+        out = []
+        for text in dict.fromkeys(found):
+            address = self._form.envelope(text)
+            if address.lower() not in present:
+                present.add(address.lower())
+                out.append(Rewritten(address, address, "NEVER"))
+        return out
+
+    async def _content(self, message: Incoming, cleaned: Cleaned) -> Cleaned:
+        content = message.content
+        end = header_end(content)
+        head = content[:end]
+        hops = message.trace.count(b"Received:")
+        message_id = ""
+        dropping = False
+        for match in self._notable.finditer(b"\n" + head):
+            name = match.group(1).lower()
+            if name == b"received":
+                hops += 1
+            elif name == b"message-id" and not message_id:
+                message_id = _value(head, match.end() - 1)
+            if name in self._drop:
+                dropping = True
+        if hops >= self._hops:
+            return replace(cleaned, reject=TOO_MANY_HOPS, notes=("message rejected: hopcount exceeded",))
+        rewriting = not message.remote or self._headers.rewrites_remote
+        checking = bool(self._checks) and not message.internal and NO_CHECKS not in message.overrides
+        gap = b"" if content[end : end + 1] == b"\n" or end == len(content) else b"\n"
+        if not (rewriting or checking or dropping or self._headers.always_add or end > self._headers.size_limit):
+            return Cleaned(
+                cleaned.sender,
+                cleaned.recipients,
+                b"".join((message.trace, head, gap, content[end:])) if gap else message.trace + content,
+                message_id,
+            )
+        return await self._worked(message, cleaned, fields(head), end, gap, checking, rewriting)
+
+    async def _worked(
+        self,
+        message: Incoming,
+        cleaned: Cleaned,
+        header: list[Field],
+        end: int,
+        gap: bytes,
+        checking: bool,
+        rewriting: bool,
+    ) -> Cleaned:
+        """The way for messages whose header or body needs work."""
+        findings = Findings()
+        header = self._headers.trimmed(header)
+        rest = message.content[end:]
+        if checking:
+            checked = await self._checks.header(header, findings)
+            if isinstance(checked, Deferred):
+                return _refused(message, QUEUE_ERROR, checked.why)
+            header = checked
+            body = await self._checks.rest(message.content, end, header, findings)
+            if isinstance(body, Deferred):
+                return _refused(message, QUEUE_ERROR, body.why)
+            rest = body
+        names = {one.name for one in header}
+        header = [one for one in header if one.name not in self._headers.drop]
+        if rewriting:
+            fixed = await self._headers.rewritten(header, message.remote)
+            if isinstance(fixed, Deferred):
+                return _refused(message, QUEUE_ERROR, fixed.why)
+            header = fixed
+        if rewriting or self._headers.always_add:
+            header += self._headers.missing(names, cleaned.sender, message.full_name, message.now, message.queue_id)
+            header += self._headers.undisclosed({one.name for one in header})
+        block = b"".join(one.raw for one in header)
+        if end == len(message.content) and block:
+            gap = b"\n"
+        found = next((one for one in header if one.name == "message-id"), None)
+        recipients = cleaned.recipients
+        if findings.redirect:
+            recipients = (Rewritten(findings.redirect, findings.redirect),)
+        elif findings.bcc:
+            pairs = [(one.address, one) for one in recipients]
+            pairs += [(address, Rewritten(address, address, "NEVER")) for address in findings.bcc]
+            recipients = self._unique(pairs)
+        return Cleaned(
+            cleaned.sender,
+            recipients,
+            b"".join((message.trace, block, gap, rest)),
+            found.value.decode("utf-8", "surrogateescape") if found else "",
+            findings.reject,
+            findings.hold,
+            findings.discard,
+            "" if findings.redirect else findings.filter,
+            tuple(findings.notes),
+        )
+
+
+def _value(head: bytes, at: int) -> str:
+    """The text of the header field whose value begins at `at`, on its first non-blank line."""
+    stop = head.find(b"\n", at)
+    text = head[at:stop].strip()
+    if not text:
+        text = head[stop + 1 : head.find(b"\n", stop + 1)].strip()
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _refused(message: Incoming, reject: tuple[int, str, str], why: str) -> Cleaned:
+    return Cleaned(message.sender, (), b"", reject=reject, notes=(f"warning: {why}",))

@@ -1,0 +1,137 @@
+"""The header of a new message: what cleanup(8) drops, completes, adds and counts.
+
+Dropped: message_drop_headers. For local mail (sendmail, local_header_rewrite_clients) or with
+always_add_missing_headers, missing Message-Id, Date and From are added at the end of the header, as Resent-
+fields when the message has any; undisclosed_recipients_header stands for a missing To, Cc and Bcc.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+
+from tayori.config.settings import Settings
+from tayori.protocol.address import quote
+from tayori.protocol.headers import Field, addresses, field, replace_addresses
+from tayori.rewrite.mapping import HEADER_RECIPIENT, HEADER_SENDER, Canonical, Mapper
+from tayori.rewrite.results import Deferred
+
+SENDER_FIELDS = frozenset(
+    (
+        "from",
+        "sender",
+        "reply-to",
+        "errors-to",
+        "return-receipt-to",
+        "disposition-notification-to",
+        "mail-followup-to",
+        "resent-from",
+        "resent-sender",
+        "resent-reply-to",
+    )
+)
+RECIPIENT_FIELDS = frozenset(("to", "cc", "bcc", "apparently-to", "resent-to", "resent-cc", "resent-bcc"))
+_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
+
+
+class HeaderFix:
+    """The rules of one configuration."""
+
+    def __init__(self, settings: Settings, mapper: Mapper, canonical: Canonical) -> None:
+        self._mapper = mapper
+        self._canonical = canonical
+        self.drop = frozenset(word.rstrip(":").lower() for word in settings.items("message_drop_headers"))
+        self.always_add = settings.flag("always_add_missing_headers")
+        self.rewrites_remote = bool(settings.text("remote_header_rewrite_domain"))
+        self.size_limit = settings.number("header_size_limit")
+        self._undisclosed = settings.text("undisclosed_recipients_header")
+        self._myhostname = settings.text("myhostname")
+        self._obsolete = settings.text("header_from_format") == "obsolete"
+
+    def missing(self, names: set[str], sender: str, full_name: str, now: float, queue_id: str) -> list[Field]:
+        """The fields that a local message lacks. `now` is seconds since the epoch."""
+        resent = any(name.startswith("resent-") for name in names)
+        prefix = "resent-" if resent else ""
+        shown = "Resent-" if resent else ""
+        out: list[Field] = []
+
+        def add(name: str, value: str) -> None:
+            if prefix + name.lower() not in names:
+                out.append(Field(prefix + name.lower(), field(shown + name, value)))
+
+        if prefix + "message-id" not in names:
+            stamp = formatdate(now, usegmt=True)
+            add("Message-Id", f"<{_stamp(stamp)}.{queue_id}@{self._myhostname}>")
+        add("Date", formatdate(now, localtime=True))
+        if prefix + "from" not in names:
+            add("From", self._from(sender, full_name))
+        return out
+
+    def undisclosed(self, names: set[str]) -> list[Field]:
+        """undisclosed_recipients_header, when no recipient field is there."""
+        if not self._undisclosed or names & RECIPIENT_FIELDS:
+            return []
+        name, _, value = self._undisclosed.partition(":")
+        return [Field(name.strip().lower(), field(name.strip(), value.strip()))]
+
+    def _from(self, sender: str, full_name: str) -> str:
+        address = quote(sender) if sender else f"MAILER-DAEMON@{self._myhostname} (Mail Delivery System)"
+        if not full_name:
+            return address
+        if self._obsolete:
+            return f"{address} ({full_name})"
+        if not _PHRASE.match(full_name):
+            full_name = '"' + full_name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return f"{full_name} <{address}>"
+
+    def trimmed(self, header: list[Field]) -> list[Field]:
+        """Fields longer than header_size_limit lose their excess."""
+        return [
+            one if len(one.raw) <= self.size_limit else Field(one.name, one.raw[: self.size_limit].rstrip() + b"\n")
+            for one in header
+        ]
+
+    async def rewritten(self, header: list[Field], remote: bool) -> list[Field] | Deferred:
+        """Addresses in address fields in standard form, canonical and masqueraded."""
+        out: list[Field] = []
+        for one in header:
+            kind = (
+                HEADER_SENDER
+                if one.name in SENDER_FIELDS
+                else HEADER_RECIPIENT
+                if one.name in RECIPIENT_FIELDS
+                else ""
+            )
+            if kind:
+                changed = await self._field(one, kind, remote)
+                if isinstance(changed, Deferred):
+                    return changed
+                one = changed
+            out.append(one)
+        return out
+
+    async def _field(self, one: Field, kind: str, remote: bool) -> Field | Deferred:
+        label, _, value = one.raw.decode("utf-8", "surrogateescape").partition(":")
+        changes = []
+        for span in addresses(value):
+            address = self._mapper.form.header(span.address, remote)
+            if self._canonical and address:
+                mapped = await self._canonical.map(address, kind)
+                if isinstance(mapped, Deferred):
+                    return mapped
+                address = mapped
+            if address != span.address:
+                changes.append((span, address))
+        if not changes:
+            return one
+        text = f"{label}:{replace_addresses(value, changes)}"
+        return Field(one.name, text.encode("utf-8", "surrogateescape"))
+
+
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
+
+def _stamp(date: str) -> str:
+    """`YYYYMMDDHHMMSS` from an RFC 5322 date in GMT."""
+    _, day, month, year, clock, _ = date.split()
+    return f"{year}{_MONTHS.index(month) // 3 + 1:02d}{int(day):02d}{clock.replace(':', '')}"
