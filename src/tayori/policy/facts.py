@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from tayori.policy.verdict import Pending
+
 
 class Stage(Enum):
-    """The protocol stage at which a list is evaluated; the value is Postfix's protocol_state."""
+    """The protocol stage at which a list is evaluated; the value is Postfix's protocol_state.
+
+    HELO is EHLO, PLAIN_HELO the old command: the lists are the same, logs and policy services tell them apart.
+    """
 
     CONNECT = "CONNECT"
     HELO = "EHLO"
+    PLAIN_HELO = "HELO"
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
@@ -64,7 +70,7 @@ class Facts:
     """Everything that restrictions may look at. `sender` and `recipient` are bare addresses, "" for <>.
 
     None means "not said yet". `recipient_count` counts accepted recipients. `unauth_pipelining` is set when
-    bytes arrived that the protocol did not allow yet.
+    bytes arrived that the protocol did not allow yet. `pending` is Verdict.pending of the stage before.
     """
 
     client: ClientFacts
@@ -82,6 +88,7 @@ class Facts:
     smtputf8: bool = False
     unauth_pipelining: bool = False
     etrn: str | None = None
+    pending: Pending | None = None
 
     def at(self, stage: Stage, **changes: object) -> Facts:
         """The same facts at another stage."""

@@ -37,12 +37,15 @@ class Reason:
 class Effect:
     """Something an access(5) action asks for beside the verdict.
 
-    `kind`: "HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND", "INFO", "WARN", "SLEEP"; `value` its text
+    `kind`: "HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND", "INFO", "WARN", "SLEEP", "PERMIT"
+    (smtpd_log_access_permit_actions) or "REJECT_WARNING"; `value` its text
     (seconds for SLEEP). PREPEND, REDIRECT, HOLD, FILTER and BCC act on the message.
+    `log` is what `policy.log.effect_line` writes after "hold: RCPT from host[address]: "; empty: nothing is logged.
     """
 
     kind: str
     value: str = ""
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """A defer_if_permit of an earlier stage (smtpd_delay_reject = no): mail may yet be refused, never accepted."""
+
+    reply: Reply
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reply` is None for PERMIT. `log` is the text after "reject: …" that Postfix would log, where it differs."""
+    """`reply` is None for PERMIT. `log` is the text after "reject: …" that Postfix would log, where it differs.
+
+    `pending` must be handed on as Facts.pending of the session's later stages.
+    """
 
     action: Action
     reply: Reply | None = None
@@ -64,6 +78,7 @@ class Verdict:
     effects: tuple[Effect, ...] = ()
     trace: tuple[Step, ...] = field(default=(), compare=False)
     log: str = ""
+    pending: Pending | None = None
 
     @property
     def permitted(self) -> bool:

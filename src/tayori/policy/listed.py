@@ -1,0 +1,46 @@
+"""Whether an address exists: reject_unlisted_recipient, reject_unlisted_sender (postconf(5))."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tayori.policy.answers import Answer, Refusal, lookup_failed
+from tayori.policy.rule import Resource, Rule
+from tayori.rewrite.results import Deferred, Unlisted
+
+if TYPE_CHECKING:
+    from tayori.policy.evaluate import Evaluation
+
+
+def _refuse(run: Evaluation, address: str, found: Unlisted | Deferred | None, enhanced: str) -> Answer:
+    if found is None:
+        return None
+    if isinstance(found, Deferred):
+        run.note(address, found.why)
+        return lookup_failed(address, found.why)
+    run.note(f"{address} in {found.parameter}", "not found")
+    return Refusal(found.code, enhanced, f"<{address}>: {found.text}")
+
+
+async def reject_unlisted_recipient(run: Evaluation, rule: Rule) -> Answer:
+    """Reject a recipient that its class does not list; asked at most once per recipient."""
+    del rule
+    address = run.facts.recipient
+    if address is None or Resource.RECIPIENT in run.listed:
+        return None
+    run.listed.add(Resource.RECIPIENT)
+    found = await run.services.listing.recipient(address)
+    return _refuse(run, address, found, found.enhanced if isinstance(found, Unlisted) else "")
+
+
+async def reject_unlisted_sender(run: Evaluation, rule: Rule) -> Answer:
+    """Reject a sender of one of our domains whom its class does not list."""
+    del rule
+    address = run.facts.sender
+    if not address or Resource.SENDER in run.listed:
+        return None
+    run.listed.add(Resource.SENDER)
+    found = await run.services.listing.sender(address)
+    # A real Postfix says 5.1.0 of its own users and 5.1.7 ("bad sender's address") of the virtual ones.
+    local = isinstance(found, Unlisted) and found.parameter == "local_recipient_maps"
+    return _refuse(run, address, found, "5.1.0" if local else "5.1.7")

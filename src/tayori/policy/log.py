@@ -1,0 +1,43 @@
+"""Log lines of decisions, in Postfix's words, so that existing log tools read them."""
+
+from __future__ import annotations
+
+from tayori.policy.facts import Facts
+from tayori.policy.verdict import Action, Effect, Verdict
+from tayori.protocol.address import quote
+
+KINDS = {"REJECT_WARNING": "reject_warning", "WARN": "warn", "INFO": "info", "SLEEP": "delay"}
+
+
+def _line(kind: str, text: str, facts: Facts) -> str:
+    client = facts.client
+    parts = [
+        f"{facts.queue_id or 'NOQUEUE'}: {kind}: {facts.stage.value} from {client.name}[{client.address}]: {text};"
+    ]
+    if facts.sender is not None:
+        parts.append(f"from=<{quote(facts.sender)}>")
+    if facts.recipient is not None:
+        parts.append(f"to=<{quote(facts.recipient)}>")
+    parts.append(f"proto={facts.protocol}")
+    if facts.helo is not None:
+        parts.append(f"helo=<{facts.helo}>")
+    if facts.login is not None:
+        parts.append(f"sasl_username=<{facts.login.username}>")
+    return " ".join(parts)
+
+
+def log_line(verdict: Verdict, facts: Facts) -> str:
+    """`NOQUEUE: reject: RCPT from host[addr]: 554 5.7.1 …; from=<…> to=<…> proto=ESMTP helo=<…>`; empty for a yes."""
+    if verdict.reply is None or verdict.action in (Action.PERMIT, Action.DISCARD):
+        return ""
+    return _line("reject", verdict.log or str(verdict.reply), facts)
+
+
+def effect_lines(verdict: Verdict, facts: Facts) -> list[str]:
+    """The lines of what happened beside the verdict (warn_if_reject, HOLD, INFO …), in order."""
+    return [effect_line(effect, facts) for effect in verdict.effects if effect.log]
+
+
+def effect_line(effect: Effect, facts: Facts) -> str:
+    """One such line: `NOQUEUE: hold: RCPT from …`."""
+    return _line(KINDS.get(effect.kind, effect.kind.lower()), effect.log, facts)

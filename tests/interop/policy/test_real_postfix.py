@@ -1,0 +1,47 @@
+"""The same dialogues as tests/unit/policy, asked of a real Postfix: the data must be true."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.peers import need_root, require
+from support.policy import BASE
+from support.policy_cases import CASES, Case
+from support.ports import free_port
+
+sys.path.insert(0, str(Path(__file__).parent))
+from realpostfix import RealPostfix
+
+LEFT_OUT = {"smtpd_peername_lookup"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RealPostfix]:
+    need_root("a private Postfix is started")
+    require("postfix")
+    with RealPostfix(free_port()) as started:
+        yield started
+
+
+@pytest.mark.peer
+@pytest.mark.root
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_postfix_says_so(case: Case, server: RealPostfix) -> None:
+    server.configure({k: v for k, v in {**BASE, **case.settings}.items() if k not in LEFT_OUT})
+    for dialogue in case.dialogues:
+        commands = ["x\r\n." if command == "." else command for command, _ in dialogue]
+        replies = server.talk(commands)[1:]
+        for (command, expected), reply in zip(dialogue, replies, strict=True):
+            if not expected:
+                continue
+            if expected == "250":
+                assert reply[:3] in ("250", "252", "354"), (command, reply)
+            else:
+                assert reply == expected, command
+    log = [line.partition(": ")[2] for line in server.rejects()]
+    for line in case.log:
+        assert line.partition(": ")[2] in log, log[-5:]
