@@ -131,7 +131,7 @@ class AccountFile:
             raise ConfigError("the password is empty")
         fields = [hashes.make_argon2id(password)]
         if scram:
-            fields += [hashes.make_scram(password, "sha256"), hashes.make_scram(password, "sha1")]
+            fields += [hashes.make_scram(password, "SHA-256"), hashes.make_scram(password, "SHA-1")]
         return ":".join((name, *fields))
 
     def _text(self) -> str:

@@ -19,6 +19,8 @@ from functools import cache
 
 import argon2
 
+from tayori.sasl import secrets
+
 # RFC 9106 asks for as much as the machine can spare; this is OWASP's smallest recommended setting, about 20 ms.
 _ARGON2 = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 SCRAM_ROUNDS = 10000
@@ -62,6 +64,9 @@ def split(stored: str) -> tuple[str, str]:
         scheme, brace, value = stored[1:].partition("}")
         if brace:
             return scheme.upper(), value
+    keys = secrets.parse(stored) if stored.startswith("SCRAM-") else None
+    if keys is not None:
+        return split(secrets.braces(keys))
     for beginning, scheme in _BEGINNINGS.items():
         if stored.startswith(beginning):
             return scheme, stored
@@ -106,7 +111,7 @@ def _argon2(value: str, password: bytes) -> bool:
         return argon2.PasswordHasher().verify(value, password)
     except argon2.exceptions.VerifyMismatchError:
         return False
-    except argon2.exceptions.InvalidHashError as error:
+    except (argon2.exceptions.InvalidHashError, argon2.exceptions.VerificationError) as error:
         raise ValueError("argon2") from error
 
 
@@ -232,32 +237,30 @@ def _md5_crypt(password: bytes, salt: bytes, magic: bytes) -> bytes:
     return magic + salt + b"$" + bytes(out)
 
 
-def make_scram(password: str, name: str, rounds: int = SCRAM_ROUNDS, salt: bytes | None = None) -> str:
-    """`{SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey` (Dovecot's form) for hashlib's `name`."""
-    salt = salt or os.urandom(16)
-    stored, server = _scram_keys(name, prepare(password), salt, rounds)
-    return f"{{SCRAM-{_SCRAM_TITLES[name]}}}{rounds}," + ",".join(
-        base64.b64encode(part).decode() for part in (salt, stored, server)
-    )
+def make_scram(password: str, hash_: str, rounds: int = SCRAM_ROUNDS) -> str:
+    """`{SCRAM-SHA-256}rounds,salt,StoredKey,ServerKey`; `hash_` is "SHA-1", "SHA-256" or "SHA-512"."""
+    return secrets.braces(secrets.derive(hash_, password, os.urandom(16), rounds))
 
 
-def _scram_keys(name: str, password: bytes, salt: bytes, rounds: int) -> tuple[bytes, bytes]:
-    """(StoredKey, ServerKey) of RFC 5802 3."""
-    salted = hashlib.pbkdf2_hmac(name, password, salt, rounds)
-    client = hmac.digest(salted, b"Client Key", name)
-    return hashlib.new(name, client).digest(), hmac.digest(salted, b"Server Key", name)
-
-
-def _scram(name: str) -> Callable[[str, bytes], bool]:
+def _scram(hash_: str) -> Callable[[str, bytes], bool]:
     def check(value: str, password: bytes) -> bool:
-        rounds, salt, stored = value.replace("$", ",").replace(":", ",").split(",")[:3]
-        keys = _scram_keys(name, password, base64.b64decode(salt, validate=True), _rounds(rounds))
-        return _same(base64.b64decode(stored, validate=True), keys[0])
+        keys = secrets.parse(f"{{SCRAM-{hash_}}}{value}")
+        if keys is None:
+            raise ValueError("scram")
+        return secrets.matches(keys, password.decode("utf-8", "surrogateescape"))
 
     return check
 
 
-_SCRAM_TITLES = {"sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
+def property_of(stored: str) -> tuple[str, str]:
+    """(the property that `fetch` may give for a stored value, the value); an empty name for hashes."""
+    keys = secrets.parse(stored)
+    if keys is not None:
+        return f"cmusaslsecretSCRAM-{keys.hash}", secrets.braces(keys)
+    scheme, value = split(stored)
+    return ("userPassword", value) if scheme in ("", "PLAIN", "CLEAR", "CLEARTEXT") else ("", "")
+
+
 _BEGINNINGS = {
     "$argon2": "ARGON2ID",
     "$apr1$": "APR1",
@@ -297,7 +300,7 @@ SCHEMES: dict[str, Callable[[str, bytes], bool]] = {
     "SSHA": _salted("sha1"),
     "SSHA256": _salted("sha256"),
     "SSHA512": _salted("sha512"),
-    "SCRAM-SHA-1": _scram("sha1"),
-    "SCRAM-SHA-256": _scram("sha256"),
-    "SCRAM-SHA-512": _scram("sha512"),
+    "SCRAM-SHA-1": _scram("SHA-1"),
+    "SCRAM-SHA-256": _scram("SHA-256"),
+    "SCRAM-SHA-512": _scram("SHA-512"),
 }

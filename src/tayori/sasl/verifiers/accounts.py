@@ -109,7 +109,7 @@ class Accounts:
                 values[name] = f"{{{scheme}}}{value}".encode()
         if not values:
             return Refused("this account has no key for the mechanism (tayori user passwd --scram)", self.name)
-        return Secret(values, self.name)
+        return Secret(values, self.name, account.name)
 
     async def probe(self) -> str:
         """Empty when the file can be read and holds an account."""
