@@ -58,31 +58,41 @@ def logical_lines(text: str) -> Iterator[tuple[Piece, ...]]:
         yield tuple(pieces)
 
 
+def assignment_of(pieces: tuple[Piece, ...], file: str) -> Assignment:
+    """One logical line. Raises ConfigError for one without `=` or without a name, as Postfix does."""
+    origin = Origin(file, pieces[0].line)
+    joined = " ".join(piece.text.strip() for piece in pieces)
+    name, equals, value = joined.partition("=")
+    name = name.strip()
+    if not equals:
+        raise ConfigError(
+            f'"{joined[:60]}" has no "="', origin, "write name = value; a note must begin with # in its own line"
+        )
+    if not name:
+        raise ConfigError("the name before = is missing", origin, "write name = value")
+    if " " in name or "\t" in name:
+        raise ConfigError(f'"{name}" has a blank in it and cannot be a parameter name', origin, "write name = value")
+    return Assignment(name, value.strip(), origin, pieces)
+
+
+def parse_all(text: str, file: str) -> tuple[list[Assignment], list[ConfigError]]:
+    """Every assignment that can be understood, and the errors of the other lines: for `check`."""
+    found: list[Assignment] = []
+    errors: list[ConfigError] = []
+    for pieces in logical_lines(text):
+        try:
+            found.append(assignment_of(pieces, file))
+        except ConfigError as error:
+            errors.append(error)
+    return found, errors
+
+
 def parse(text: str, file: str) -> list[Assignment]:
     """All assignments in file order; a later one of the same name wins (the caller decides).
 
     Raises ConfigError for a logical line without `=` or without a name, as Postfix does.
     """
-    found: list[Assignment] = []
-    for pieces in logical_lines(text):
-        origin = Origin(file, pieces[0].line)
-        joined = " ".join(piece.text.strip() for piece in pieces)
-        name, equals, value = joined.partition("=")
-        name = name.strip()
-        if not equals:
-            raise ConfigError(
-                f'"{joined[:60]}" has no "="',
-                origin,
-                "write name = value; a note must begin with # in its own line",
-            )
-        if not name:
-            raise ConfigError("the name before = is missing", origin, "write name = value")
-        if " " in name or "\t" in name:
-            raise ConfigError(
-                f'"{name}" has a blank in it and cannot be a parameter name', origin, "write name = value"
-            )
-        found.append(Assignment(name, value.strip(), origin, pieces))
-    return found
+    return [assignment_of(pieces, file) for pieces in logical_lines(text)]
 
 
 def read(path: Path) -> list[Assignment]:

@@ -1,0 +1,185 @@
+"""Parameter names: unknown, misspelt, a restriction in a parameter's place, set twice, old, without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tayori.config.lint.finding import Edit, Finding, Message
+from tayori.config.lint.notes import Kept, swallowed
+from tayori.config.lint.source import Source, references
+from tayori.config.lint.vocabulary import OLD_RESTRICTIONS, RESTRICTIONS, close_to
+from tayori.config.maincf import Assignment
+from tayori.config.origin import Origin
+from tayori.config.params import PARAMETERS, TEMPLATES, Status, row_of
+from tayori.config.settings import split_items
+
+MISSPELT = Message(
+    "warning",
+    "misspelt-parameter",
+    'there is no parameter "{name}"; did you mean "{meant}"?',
+    "The line has no effect: {meant} keeps its {kept}.",
+    'Write "{meant}" instead of "{name}".',
+)
+UNKNOWN = Message(
+    "warning",
+    "unknown-parameter",
+    'there is no parameter "{name}"',
+    "The line has no effect: Postfix has no such parameter and no other setting refers to ${name}.",
+    "Delete the line, or look the name up in docs/parameters.md.",
+)
+RESTRICTION = Message(
+    "warning",
+    "restriction-as-parameter",
+    '"{name}" is a rule, not a parameter',
+    "The line has no effect: a rule works only inside a list of rules.",
+    "Write it into a list, for example: smtpd_recipient_restrictions = …, {name}",
+)
+DUPLICATE = Message(
+    "warning",
+    "set-twice",
+    '"{name}" is set again in line {last}',
+    "Only the last line counts; this one has no effect.",
+    "Keep one of the two lines.",
+)
+OLD = Message(
+    "note",
+    "old-parameter",
+    '"{name}" is an old name; today it is "{instead}"',
+    "It is understood for the sake of old configurations.",
+    "Use {instead}.",
+)
+NO_EFFECT = Message(
+    "note",
+    "no-effect",
+    '"{name}" is accepted, but has no effect here',
+    "{reason}.",
+    "Nothing needs to be done; the line may stay.",
+)
+PLANNED = Message(
+    "note",
+    "not-yet",
+    '"{name}" does not work yet',
+    "Postfix has this; here it is planned ({reason}).",
+    "Do not rely on it for now.",
+)
+
+
+def user_names(source: Source) -> set[str]:
+    """Names of the user's own that are used: as $name, as restriction classes, as `ldap:name` prefixes."""
+    found: set[str] = set()
+    every = (*source.settings.assignments, *(a for s in source.services for a in s.overrides))
+    for assignment in every:
+        found.update(references(assignment.value))
+        if assignment.name == "smtpd_restriction_classes":
+            found.update(split_items(assignment.value))
+    for service in source.services:
+        for word in service.words:
+            found.update(references(word))
+    return found
+
+
+def prefixes(source: Source) -> tuple[str, ...]:
+    """`ldap:name` with the table's settings in main.cf as name_host, name_query …; and names of transports."""
+    found: set[str] = set()
+    for assignment in source.settings.assignments:
+        for item in assignment.value.replace(",", " ").split():
+            kind, colon, name = item.removeprefix("proxy:").partition(":")
+            if colon and kind in ("ldap", "mysql", "pgsql", "sqlite", "memcache", "mongodb") and name.isidentifier():
+                found.add(f"{name}_")
+    return tuple(found)
+
+
+def known(name: str, source: Source) -> bool:
+    """Whether main.cf may set this name: a parameter, or a per-transport name of a service in master.cf."""
+    if name in PARAMETERS:
+        return True
+    template = next((suffix for suffix in TEMPLATES if name.endswith(suffix) and len(name) > len(suffix)), None)
+    if template is None:
+        return False
+    service = name[: -len(template)]
+    return service in PARAMETERS or service in {s.name for s in source.services} | {"smtp", "lmtp", "relay"}
+
+
+def check(source: Source) -> Iterator[Finding]:
+    """main.cf and every -o of master.cf."""
+    own = user_names(source)
+    own_prefixes = prefixes(source)
+    for assignment in source.settings.assignments:
+        yield from name_findings(source, assignment, own, own_prefixes)
+        yield from state(assignment)
+    for service in source.services:
+        for override in service.overrides:
+            yield from name_findings(source, override, own, own_prefixes)
+            yield from state(override)
+    yield from duplicates(source)
+    yield from in_swallowed(source, own, own_prefixes)
+
+
+def name_findings(
+    source: Source, assignment: Assignment, own: set[str], own_prefixes: tuple[str, ...]
+) -> Iterator[Finding]:
+    """Unknown names."""
+    name = assignment.name
+    if known(name, source) or name in own or (own_prefixes and name.startswith(own_prefixes)):
+        return
+    if name in RESTRICTIONS or name in OLD_RESTRICTIONS:
+        yield RESTRICTION.at(assignment.origin, name=name)
+        return
+    meant = nearest(name)
+    if not meant:
+        yield UNKNOWN.at(assignment.origin, name=name)
+        return
+    here = source.settings.assignment(meant)
+    kept = f"value of line {here.origin.line}" if here else "default value"
+    yield MISSPELT.at(assignment.origin, rename(source, assignment, meant), name=name, meant=meant, kept=kept)
+
+
+def nearest(name: str) -> str:
+    """The likeliest meant parameter: one letter more or less counts most."""
+    for other in (f"{name}s", name.removesuffix("s"), name.lower(), name.replace("-", "_")):
+        if other in PARAMETERS:
+            return other
+    return close_to(name, PARAMETERS, 0.84)
+
+
+def rename(source: Source, assignment: Assignment, meant: str) -> Edit | None:
+    """The mend, when it is certain: the meant name is not set elsewhere and the line stands in main.cf."""
+    if assignment.origin.file != source.main or source.settings.is_set(meant):
+        return None
+    line = source.line(assignment.origin)
+    if assignment.name not in line:
+        return None
+    return Edit(source.main, assignment.origin.line, (line.replace(assignment.name, meant, 1),))
+
+
+def state(assignment: Assignment) -> Iterator[Finding]:
+    """Old names and those without effect."""
+    row = PARAMETERS.get(assignment.name)
+    if row is None:
+        return
+    if row.status is Status.TRANSLATED:
+        yield OLD.at(assignment.origin, name=row.name, instead=row.instead)
+    elif row.status is Status.ACCEPTED:
+        yield NO_EFFECT.at(assignment.origin, name=row.name, reason=row.reason)
+    elif row.status is Status.PLANNED:
+        yield PLANNED.at(assignment.origin, name=row.name, reason=row.reason)
+
+
+def duplicates(source: Source) -> Iterator[Finding]:
+    """Of two lines with one name the last counts; the same value twice is harmless and said nothing about."""
+    last: dict[str, Assignment] = {a.name: a for a in source.settings.assignments}
+    for assignment in source.settings.assignments:
+        winner = last[assignment.name]
+        if winner is not assignment and winner.value != assignment.value:
+            yield DUPLICATE.at(assignment.origin, name=assignment.name, last=winner.origin.line)
+
+
+def in_swallowed(source: Source, own: set[str], own_prefixes: tuple[str, ...]) -> Iterator[Finding]:
+    """A swallowed setting may be misspelt as well: said at once, so that one mend is enough."""
+    for assignment in source.settings.assignments:
+        for piece, kept in swallowed(assignment):
+            if kept is Kept.SETTING:
+                name = piece.text.partition("=")[0].strip()
+                inner = Assignment(name, "", Origin(assignment.origin.file, piece.line), (piece,))
+                if row_of(name) is None:
+                    yield from name_findings(source, inner, own, own_prefixes)

@@ -1,0 +1,262 @@
+"""The open-relay proof: can a stranger without a login send to a foreign domain, by any path of the rules?
+
+The lists are walked for an unknown client outside mynetworks, without login or certificate, whose recipient is
+in a domain that is not ours. All lists are asked in turn (SMTPD_ACCESS_README): mail passes only when no list
+stops it. A list stops at its first certain refusal; a permit before that ends the list without one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tayori.config.lint.finding import Finding, Message
+from tayori.config.lint.rules import Rule, classes, is_access_table, rules
+from tayori.config.lint.source import Source, meant_items, place
+from tayori.config.lint.vocabulary import close_to, split_table
+from tayori.config.mastercf import Service
+from tayori.config.origin import ConfigError, Origin
+from tayori.config.settings import Settings
+
+OPEN = Message(
+    "error",
+    "open-relay",
+    "anybody on the Internet can send mail to anywhere through this server{where}",
+    "An open relay: {why} Example: a stranger says MAIL FROM:<a@stranger.example>, RCPT TO:<b@elsewhere.example> "
+    "and gets 250. Such servers are found within hours, send spam for others, and end on every block list.",
+    "Put reject_unauth_destination behind permit_mynetworks and permit_sasl_authenticated in "
+    "smtpd_relay_restrictions{extra}.",
+)
+NO_SAFE = Message(
+    "error",
+    "no-relay-restriction",
+    "no rule keeps strangers from sending to other domains{where}",
+    "smtpd_relay_restrictions and smtpd_recipient_restrictions hold none of reject_unauth_destination, "
+    "defer_unauth_destination, reject, defer, defer_if_permit. Postfix then stops with a fatal error and takes no "
+    "mail at all; so does tayori.{hint}",
+    "Write: smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
+)
+MAYBE = Message(
+    "warning",
+    "relay-depends-on-table",
+    '"{word} {argument}" may let strangers send to other domains{where}',
+    "It stands before the rule that refuses them. {detail} then permits mail to anywhere, and {forged}.",
+    "Move it behind reject_unauth_destination, or let the table answer DUNNO instead of OK.",
+)
+HUGE = Message(
+    "warning",
+    "huge-mynetworks",
+    '"{network}" in mynetworks trusts {count} addresses of the open Internet',
+    "Every machine there may send mail to anywhere through this server, without a login.",
+    "Name only networks of your own.",
+)
+STOPS = frozenset(("reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination"))
+WORKING = STOPS | {"check_relay_domains"}
+FORGEABLE = {
+    "check_sender_access": "anybody can write any sender address",
+    "check_helo_access": "anybody can say any name in HELO",
+    "check_recipient_access": "strangers may use it too",
+}
+LISTS = (
+    "smtpd_client_restrictions",
+    "smtpd_helo_restrictions",
+    "smtpd_sender_restrictions",
+    "smtpd_relay_restrictions",
+    "smtpd_recipient_restrictions",
+)
+DEPTH = 10
+
+
+@dataclass(slots=True)
+class Walk:
+    """What one list does to the stranger: stopped, or let through by `permit`, after `maybe` permits."""
+
+    stopped: bool = False
+    permit: Rule | None = None
+    maybe: list[Rule] = field(default_factory=list)
+
+
+def walk(source: Source, settings: Settings, name: str, depth: int = 0) -> Walk:
+    """Follow one list. Raises ConfigError."""
+    result = Walk()
+    own = classes(settings)
+    for rule in rules(settings, name, source.main):
+        if rule.warn_only and rule.word not in ("permit",):
+            continue
+        if rule.word in STOPS or rule.word == "check_relay_domains":
+            result.stopped = True
+            return result
+        if opens(source, settings, rule):
+            result.permit = rule
+            return result
+        if rule.word in own and depth < DEPTH:
+            inner = walk(source, settings, rule.word, depth + 1)
+            result.maybe += inner.maybe
+            if inner.stopped or inner.permit:
+                result.stopped, result.permit = inner.stopped, inner.permit
+                return result
+        elif may_permit(source, rule):
+            result.maybe.append(rule)
+    return result
+
+
+def opens(source: Source, settings: Settings, rule: Rule) -> bool:
+    """Whether this rule certainly permits the stranger."""
+    if rule.word in ("permit", "permit_naked_ip_address"):
+        return True
+    if rule.word == "permit_mynetworks":
+        return any(whole(network) for network in trusted(settings))
+    table = rule.argument if rule.word.startswith("check_") else rule.word
+    kind, name = split_table(table)
+    return kind == "static" and permissive(name)
+
+
+def may_permit(source: Source, rule: Rule) -> bool:
+    """Whether a table or list of others could permit the stranger; small text tables are read."""
+    if rule.word in ("permit_dnswl_client", "permit_rhswl_client"):
+        return True
+    bare = is_access_table(rule.word)
+    if not bare and rule.word not in FORGEABLE:
+        return False
+    kind, name = split_table(rule.word if bare else rule.argument)
+    if kind in ("static", "fail"):
+        return False
+    if kind in ("hash", "btree", "lmdb", "dbm", "cdb", "texthash", "regexp", "pcre", "cidr") and not name.startswith(
+        "{"
+    ):
+        return any(permissive(action) for action in actions(source.table_text(name)))
+    if kind == "inline" or name.startswith("{"):
+        return any(permissive(part.strip("{} ")) for part in name.replace("=", " ").split(","))
+    return True
+
+
+def actions(text: str) -> Iterator[str]:
+    """The right-hand sides of an access table's text."""
+    for line in text.split("\n"):
+        if line and line[0] not in "# \t":
+            _, _, action = line.strip().partition(" ")
+            yield action.strip() or line.strip().partition("\t")[2].strip()
+
+
+def permissive(action: str) -> bool:
+    """Whether an access(5) action permits: OK, all digits, RELAY, or the rule permit."""
+    words = action.split()
+    word = words[-1].lower() if words else ""
+    return word in ("ok", "relay", "permit") or (word.isdigit() and len(words) <= 2)
+
+
+def trusted(settings: Settings) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks of mynetworks that are written as such; a ! entry takes nothing away here."""
+    for item in meant_items(settings, "mynetworks"):
+        try:
+            yield ipaddress.ip_network(item.replace("[", "").replace("]", ""), strict=False)
+        except ValueError:
+            continue  # a table, a file, or a mistake that has its own finding
+
+
+def whole(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """So large that it trusts strangers: 0.0.0.0/0 … /4, ::/0 … /6. 10.0.0.0/8 and fc00::/7 are not."""
+    return network.prefixlen <= (4 if network.version == 4 else 6)
+
+
+def service_findings(source: Source, settings: Settings, service: Service) -> Iterator[Finding]:
+    """The proof for one listener. Raises ConfigError when a list cannot be read."""
+    where = f" (service {service.name}, {service.origin})" if service.overrides else ""
+    safe = [
+        name
+        for name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+        if any(word in WORKING for word in every_word(settings, name))
+    ]
+    if not safe:
+        yield no_safe(source, settings, where)
+        return
+    walks = {name: walk(source, settings, name) for name in LISTS}
+    stopping = [result for result in walks.values() if result.stopped]
+    if not stopping:
+        yield open_relay(source, settings, walks, where)
+        return
+    best = min(stopping, key=lambda result: len(result.maybe))
+    for rule in best.maybe:
+        yield MAYBE.at(
+            rule.origin,
+            word=rule.word,
+            argument=rule.argument,
+            where=where,
+            detail="An entry that answers OK" if rule.argument else "An entry there",
+            forged=FORGEABLE.get(rule.word, "you do not decide who is in it"),
+        )
+
+
+def every_word(settings: Settings, name: str, depth: int = 0) -> Iterator[str]:
+    """All words of a list, classes opened."""
+    own = classes(settings)
+    for word in meant_items(settings, name):
+        yield word.lower()
+        if word in own and depth < DEPTH:
+            yield from every_word(settings, word, depth + 1)
+
+
+def no_safe(source: Source, settings: Settings, where: str) -> Finding:
+    """The finding stands at the misspelt list when there is one, else at the list that lacks the rule."""
+    for assignment in settings.assignments:
+        if settings.row(assignment.name) is None:
+            meant = close_to(assignment.name, ("smtpd_recipient_restrictions", "smtpd_relay_restrictions"), 0.84)
+            if meant:
+                hint = f' The list in line {assignment.origin.line} does not count: "{assignment.name}" is misspelt.'
+                return NO_SAFE.at(assignment.origin, where=where, hint=hint)
+    origin = settings.origin("smtpd_relay_restrictions") or settings.origin("smtpd_recipient_restrictions")
+    return NO_SAFE.at(origin or Origin(source.main), where=where, hint=level_hint(settings))
+
+
+def level_hint(settings: Settings) -> str:
+    """Why the list is empty when nobody set it."""
+    if settings.is_set("smtpd_relay_restrictions"):
+        return ""
+    return " Without compatibility_level (level 0) smtpd_relay_restrictions is empty by default."
+
+
+def open_relay(source: Source, settings: Settings, walks: dict[str, Walk], where: str) -> Finding:
+    """The finding names the rule that lets the stranger in."""
+    permit = next((walks[name].permit for name in reversed(LISTS) if walks[name].permit), None)
+    if permit is None:
+        origin = settings.origin("smtpd_relay_restrictions") or settings.origin("smtpd_recipient_restrictions")
+        return OPEN.at(origin or Origin(source.main), where=where, why="no rule stops a stranger.", extra="")
+    if permit.word == "permit_mynetworks":
+        network = next(network for network in trusted(settings) if whole(network))
+        origin = place(settings, "mynetworks", str(network.network_address), source.main)
+        why = f"mynetworks holds {network}, so every client is trusted."
+        return OPEN.at(origin, where=where, why=why, extra=", and take that network out of mynetworks")
+    why = f'"{" ".join((permit.word, permit.argument)).strip()}" permits everybody before any rule refuses strangers.'
+    return OPEN.at(permit.origin, where=where, why=why, extra="")
+
+
+def check(source: Source) -> Iterator[Finding]:
+    """Every smtpd of master.cf; one that listens on loopback only is not reached by strangers."""
+    seen: set[tuple[str, Origin]] = set()
+    for service, settings in source.smtpd_views:
+        if service.name.startswith(("127.", "[::1]", "localhost:", "::1")):
+            continue
+        try:
+            found = list(service_findings(source, settings, service))
+        except ConfigError:
+            continue  # the value has its own finding
+        for finding in found:
+            if (finding.code, finding.origin) not in seen:
+                seen.add((finding.code, finding.origin))
+                yield finding
+    yield from huge(source)
+
+
+def huge(source: Source) -> Iterator[Finding]:
+    """Large public networks in mynetworks."""
+    if not source.settings.is_set("mynetworks"):
+        return
+    try:
+        networks = [n for n in trusted(source.settings) if not n.is_private and not whole(n)]
+    except ConfigError:
+        return  # the value has its own finding
+    for network in networks:
+        if network.prefixlen < (16 if network.version == 4 else 32) and not network.is_loopback:
+            origin = place(source.settings, "mynetworks", str(network.network_address), source.main)
+            yield HUGE.at(origin, network=network, count=f"{network.num_addresses:,}")

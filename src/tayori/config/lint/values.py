@@ -1,0 +1,134 @@
+"""Values that do not fit their parameter's kind, in main.cf and in every -o."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from tayori.config.lint.finding import Edit, Finding, Message
+from tayori.config.lint.notes import meant, swallowed, tail
+from tayori.config.lint.source import Source, meant_items
+from tayori.config.lint.vocabulary import TABLE_TYPES, TRANSPORTS, close_to, split_table
+from tayori.config.maincf import Assignment
+from tayori.config.origin import ConfigError
+from tayori.config.params import Kind, Row, row_of
+from tayori.config.settings import Settings
+
+BAD = Message("error", "bad-value", "{what}", "The server cannot start with this value.", "{mend}.")
+HOST_BITS = Message(
+    "error",
+    "network-host-bits",
+    '"{network}" in "{name}" is an address with a network size, not a network',
+    "The part behind /{size} must be zero; such an entry matches nobody and breaks the whole list.",
+    'Write "{meant}".',
+)
+NETWORK = Message(
+    "error",
+    "bad-network",
+    '"{network}" in "{name}" is no network',
+    "Networks are written as address/size, for example 192.168.1.0/24 or [2001:db8::]/32.",
+    "Correct the entry or remove it.",
+)
+TRANSPORT = Message(
+    "warning",
+    "unknown-transport",
+    '"{name}" names the transport "{transport}", which master.cf does not define',
+    "Mail that goes this way would wait in the queue: there is nobody to deliver it.",
+    "Correct the name{hint}, or add a service of that name to master.cf.",
+)
+
+
+def check(source: Source) -> Iterator[Finding]:
+    """Every set value."""
+    for assignment in source.settings.assignments:
+        if source.settings.assignment(assignment.name) is assignment:
+            yield from value(source, source.settings, assignment)
+    for service in source.services:
+        seen = service.settings(source.settings)
+        for override in service.overrides:
+            yield from value(source, seen, override)
+
+
+def value(source: Source, settings: Settings, assignment: Assignment) -> Iterator[Finding]:
+    """One value against its row. Notes that slipped in have their own finding and are left out here."""
+    row = row_of(assignment.name)
+    try:
+        if row is None or not row.raw:
+            settings.expand(meant(assignment))
+        if row is not None:
+            typed(settings, row, assignment)
+    except ConfigError as error:
+        mend = error.mend[:1].upper() + error.mend[1:] or "Correct the value"
+        yield BAD.at(assignment.origin, what=error.message, mend=mend)
+        return
+    if row is None:
+        return
+    if row.kind is Kind.NETWORKS:
+        yield from networks(source, settings, assignment)
+    elif row.kind is Kind.SERVICE:
+        yield from transport(source, settings, assignment)
+
+
+def typed(settings: Settings, row: Row, assignment: Assignment) -> None:
+    """Raises ConfigError when the value does not fit the row."""
+    name = assignment.name
+    notes = swallowed(assignment) or any(tail(assignment, piece) for piece in assignment.pieces)
+    if notes:
+        clean = Assignment(name, meant(assignment), assignment.origin, assignment.pieces[:1])
+        settings = settings.with_overrides((clean,))
+    if row.kind is Kind.FLAG:
+        settings.flag(name)
+    elif row.kind in (Kind.NUMBER, Kind.CODE):
+        settings.number(name)
+    elif row.kind is Kind.TIME:
+        settings.seconds(name)
+    elif row.kind is Kind.CHOICE:
+        text = settings.text(name)
+        if text not in row.choices:
+            near = close_to(text, row.choices, 0.6)
+            choices = ", ".join(choice for choice in row.choices if choice)
+            hint = f'did you mean "{near}"? ' if near else ""
+            raise ConfigError(f"{name} = {text}: this is not one of the known words", None, f"{hint}write {choices}")
+    elif row.kind is not Kind.TEXT and not row.raw:
+        settings.items(name)
+    if name == "compatibility_level":
+        settings.compatibility_level()
+
+
+def networks(source: Source, settings: Settings, assignment: Assignment) -> Iterator[Finding]:
+    """Entries of mynetworks and its like; tables, files and names are left alone."""
+    for item in meant_items(settings, assignment.name):
+        text = item.lstrip("!")
+        if split_table(text)[0] in TABLE_TYPES or text.startswith("/"):
+            continue
+        bare = text.replace("[", "").replace("]", "")
+        address, slash, size = bare.partition("/")
+        if not slash and not looks_like_address(address):
+            continue
+        origin = assignment.line_of(item)
+        try:
+            network = ipaddress.ip_network(bare, strict=False)
+            exact = ipaddress.ip_address(address) == network.network_address
+        except ValueError:
+            yield NETWORK.at(origin, network=item, name=assignment.name)
+            continue
+        if not exact:
+            better = f"[{network.network_address}]/{size}" if network.version == 6 else str(network)
+            line = source.line(origin)
+            fix = Edit(origin.file, origin.line, (line.replace(text, better, 1),)) if text in line else None
+            yield HOST_BITS.at(origin, fix, network=item, name=assignment.name, size=size, meant=better)
+
+
+def looks_like_address(text: str) -> bool:
+    """Digits and dots, or colons: meant as an address, not a host name."""
+    return ":" in text or (text.replace(".", "").isdigit() and "." in text)
+
+
+def transport(source: Source, settings: Settings, assignment: Assignment) -> Iterator[Finding]:
+    """transport:nexthop: the transport must be a service."""
+    name = settings.text(assignment.name).partition(":")[0]
+    here = {service.name for service in source.services if service.kind != "inet"}
+    if name and name not in here | TRANSPORTS:
+        near = close_to(name, here | TRANSPORTS, 0.7)
+        hint = f' (did you mean "{near}"?)' if near else ""
+        yield TRANSPORT.at(assignment.origin, name=assignment.name, transport=name, hint=hint)

@@ -1,0 +1,170 @@
+"""`tayori check`: reads a configuration as its author would want it read, and says what is wrong with it.
+
+usage: tayori check [-c DIR] [--fix] [--json] [--lang LANG] [--quiet]
+
+Prints findings grouped by file, `file:line: severity: title`, then what it means and how to mend it.
+`--fix` mends what is certain and shows the change as a unified diff. Exit code: 0 nothing, or notes only;
+1 warnings; 2 errors; 64 wrong usage; 66 main.cf cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from tayori.config.lint import Edit, Finding, Source, lint, read_source
+from tayori.config.lint.finding import SEVERITIES
+from tayori.config.origin import ConfigError
+from tayori.net.system import probe
+
+EX_USAGE, EX_NOINPUT = 64, 66
+DEFAULT_DIRECTORY = "/etc/postfix"
+
+Check = Callable[[Source], Iterable[Finding]]
+# Everything that is checked: the files alone first, then what needs a look outside (sockets, ports, certificates).
+CHECKS: tuple[Check, ...] = (lint,)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser("tayori check", description="Find mistakes in a mail server's configuration.")
+    directory = os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
+    command.add_argument("-c", dest="directory", default=directory, help="the folder of main.cf (%(default)s)")
+    command.add_argument("--fix", action="store_true", help="mend what is certain and show the change")
+    command.add_argument("--json", action="store_true", help="print the findings as JSON")
+    command.add_argument("--lang", default="", help="language of the findings")
+    command.add_argument("--quiet", "-q", action="store_true", help="leave out notes")
+    return command
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """2 with errors, 1 with warnings, else 0."""
+    worst = {finding.severity for finding in findings}
+    return 2 if "error" in worst else 1 if "warning" in worst else 0
+
+
+def shown(findings: Iterable[Finding], width: int = 96) -> Iterator[str]:
+    """The findings as lines of text."""
+    file = None
+    for finding in findings:
+        if file is not None and finding.origin.file != file:
+            yield ""
+        file = finding.origin.file
+        yield f"{finding.origin}: {finding.severity}: {finding.title}"
+        for text, first in ((finding.meaning, "    "), (finding.mend, "    → ")):
+            if text:
+                yield from textwrap.wrap(text, width, initial_indent=first, subsequent_indent=" " * len(first))
+
+
+def summary(findings: list[Finding], directory: str) -> str:
+    """One line at the end."""
+    counts = [(sum(f.severity == severity for f in findings), severity) for severity in SEVERITIES]
+    said = [f"{count} {severity}{'s' if count != 1 else ''}" for count, severity in counts if count]
+    return f"{directory}: {', '.join(said)}" if said else f"{directory}: nothing to complain about"
+
+
+def as_json(findings: Iterable[Finding]) -> str:
+    """A JSON array of objects."""
+    rows = [
+        {
+            "file": finding.origin.file,
+            "line": finding.origin.line,
+            "severity": finding.severity,
+            "code": finding.code,
+            "title": finding.title,
+            "meaning": finding.meaning,
+            "mend": finding.mend,
+            "fixable": finding.fix is not None,
+        }
+        for finding in findings
+    ]
+    return json.dumps(rows, ensure_ascii=False, indent=2)
+
+
+def mended(text: str, edits: Iterable[Edit]) -> str:
+    """The text with every edit made. Of two edits to one line the first is made; check again for the other."""
+    lines = text.split("\n")
+    by_line: dict[int, Edit] = {}
+    for edit in edits:
+        by_line.setdefault(edit.line, edit)
+    for number in sorted(by_line, reverse=True):
+        if 0 < number <= len(lines):
+            lines[number - 1 : number] = by_line[number].lines
+    return "\n".join(lines)
+
+
+def apply(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
+    """Mend each file that has edits, and give the change as unified diffs. Raises OSError."""
+    by_file: dict[str, list[Edit]] = {}
+    for finding in findings:
+        if finding.fix is not None:
+            by_file.setdefault(finding.fix.file, []).append(finding.fix)
+    for file, edits in by_file.items():
+        before = source.texts[file]
+        after = mended(before, edits)
+        if after != before:
+            replace_file(Path(file), after)
+            old, new = before.splitlines(), after.splitlines()
+            yield from difflib.unified_diff(old, new, file, f"{file} (mended)", lineterm="")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a new file beside the old one and put it in its place, with the same mode and owner. Raises OSError."""
+    path = path.resolve()
+    state = path.stat()
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as new:
+            new.write(text.encode("utf-8", "surrogateescape"))
+            new.flush()
+            os.fchmod(new.fileno(), state.st_mode & 0o7777)
+            if os.geteuid() == 0:
+                os.fchown(new.fileno(), state.st_uid, state.st_gid)
+            os.fsync(new.fileno())
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def examine(directory: str) -> tuple[Source, list[Finding]]:
+    """Read and check. Raises ConfigError when main.cf cannot be read."""
+    source = read_source(directory, probe())
+    return source, [finding for check in CHECKS for finding in check(source)]
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; answers the exit code."""
+    try:
+        options = parser().parse_args(argv)
+    except SystemExit as error:
+        return EX_USAGE if error.code else 0
+    try:
+        source, findings = examine(options.directory)
+        if options.fix:
+            for line in apply(source, findings):
+                print(line)
+            source, findings = examine(options.directory)
+    except ConfigError as error:
+        print(f"tayori check: {error}", file=sys.stderr)
+        return EX_NOINPUT
+    except OSError as error:
+        print(f"tayori check: {error.filename}: {error.strerror}; nothing was changed there", file=sys.stderr)
+        return EX_NOINPUT
+    code = exit_code(findings)
+    if options.quiet:
+        findings = [finding for finding in findings if finding.severity != "note"]
+    if options.json:
+        print(as_json(findings))
+    else:
+        for line in shown(findings):
+            print(line)
+        print(summary(findings, options.directory))
+    return code
