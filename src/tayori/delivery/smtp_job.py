@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.protocol.address import quote
@@ -14,17 +13,19 @@ from tayori.queue.model import Attributes, Recipient
 Content = bytes | Callable[[], Awaitable[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(dict[int, DeliveryOutcome]):
     """How a request ended: an outcome for each recipient's `n`.
 
     `healthy` is for the scheduler: True when a server took the handshake, False when connecting, greeting or the
     handshake failed for `reason`, None when the site was never asked.
     """
 
-    outcomes: dict[int, DeliveryOutcome]
-    healthy: bool | None = None
-    reason: str = ""
+    def __init__(
+        self, outcomes: Mapping[int, DeliveryOutcome], healthy: bool | None = None, reason: str = ""
+    ) -> None:
+        super().__init__(outcomes)
+        self.healthy = healthy
+        self.reason = reason
 
 
 class Job:

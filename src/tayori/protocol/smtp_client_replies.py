@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 MAX_LINE = 2048
 MAX_LINES = 200
-_LINE = re.compile(rb"([2-5][0-9][0-9])([ -]?)([^\x00\n]*)")
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\x00\n]*))?")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -83,7 +83,7 @@ class ReplyReader:
         if self._texts and code != self._code:
             raise BrokenReply(f"a reply changes its code from {self._code} to {code}")
         self._code = code
-        self._lines.append(printable(match.group(3)))
+        self._lines.append(printable(match.group(3) or b""))
         self._texts.append(printable(line))
         if match.group(2) == b"-":
             if len(self._texts) >= MAX_LINES:
