@@ -20,7 +20,7 @@ MATCH_LIMIT = 1_000_000
 LIMIT = f"(*LIMIT_MATCH={MATCH_LIMIT})(*LIMIT_HEAP=65536)"
 
 # Option bits of pcre2.h that the wheel passes through.
-BITS = {"i": 0x8, "m": 0x400, "s": 0x20, "x": 0x80, "A": 0x80000000, "E": 0x10, "U": 0x40000, "X": 0}
+BITS = {"i": 0x8, "m": 0x400, "s": 0x20, "x": 0x80, "A": 0, "E": 0x10, "U": 0x40000, "X": 0}
 NEVER_UCP_FLAG = 0x100000
 
 # What may not stand in a guard: anything that counts groups, names them, or speaks to the engine.
@@ -62,7 +62,9 @@ def engine(module: Any) -> Engine:
         bits = 0
         for flag in on:
             bits |= BITS[flag]
-        search, groups = search_of(module, pattern, bits)
+        # The wheel does not pass PCRE2_ANCHORED through to searches; \G is the same.
+        bounded = f"\\G(?:{pattern}\\n)" if {"A", "x"} <= on else f"\\G(?:{pattern})" if "A" in on else pattern
+        search, groups = search_of(module, bounded, bits)
         joinable = ""
         if not on & set("xAEU") and not _NOT_JOINABLE.search(pattern):
             letters = "".join(sorted(on & set("ims")))

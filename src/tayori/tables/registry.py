@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import os
 import tempfile
 import time
@@ -18,14 +19,17 @@ from collections.abc import Callable
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
 from tayori.tables.cidr import CidrTable
+from tayori.tables.combined import PipeTable, RandomTable, UnionTable
 from tayori.tables.environ import EnvironTable
 from tayori.tables.fail import FailTable
 from tayori.tables.inline import InlineTable
 from tayori.tables.outcome import Table
 from tayori.tables.pcre import open_pcre
 from tayori.tables.regexp import open_regexp
+from tayori.tables.socketmap import SocketmapTable
 from tayori.tables.spec import Clock, Spec
 from tayori.tables.static import StaticTable
+from tayori.tables.tcp import TcpTable
 from tayori.tables.text import TextTable
 from tayori.tables.unix import UnixTable
 
@@ -37,6 +41,17 @@ def proxy(spec: Spec) -> Table:
 
 Opener = Callable[[Spec], Table]
 
+
+def from_module(name: str, opener: str) -> Opener:
+    """An opener whose module is imported at first use: most machines need few of the database types."""
+
+    def open_it(spec: Spec) -> Table:
+        found: Opener = getattr(importlib.import_module(f"tayori.tables.{name}"), opener)
+        return found(spec)
+
+    return open_it
+
+
 TYPES: dict[str, Opener] = {
     "btree": TextTable,
     "cdb": TextTable,
@@ -46,13 +61,23 @@ TYPES: dict[str, Opener] = {
     "fail": FailTable,
     "hash": TextTable,
     "inline": InlineTable,
+    "ldap": from_module("ldap", "open_ldap"),
     "lmdb": TextTable,
+    "memcache": from_module("memcache", "open_memcache"),
+    "mysql": from_module("mysql", "open_mysql"),
     "pcre": open_pcre,
+    "pgsql": from_module("pgsql", "open_pgsql"),
+    "pipemap": PipeTable,
     "proxy": proxy,
+    "randmap": RandomTable,
     "regexp": open_regexp,
     "sdbm": TextTable,
+    "socketmap": SocketmapTable,
+    "sqlite": from_module("sqlite", "open_sqlite"),
     "static": StaticTable,
+    "tcp": TcpTable,
     "texthash": TextTable,
+    "unionmap": UnionTable,
     "unix": UnixTable,
 }
 
@@ -106,6 +131,7 @@ class Tables:
                 settings=self.settings,
                 open=lambda inner: self.open(inner, origin, form, on_missing),
                 cache=self.cache_folder,
+                registry=self,
                 origin=origin,
                 form=form,
                 on_missing=on_missing or ("empty" if form == "aliases" else "tempfail"),

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
 from tayori.tables.outcome import Table
+
+if TYPE_CHECKING:
+    from tayori.tables.registry import Tables
 
 Clock = Callable[[], float]
 
@@ -19,7 +23,8 @@ class Spec:
 
     `form` is "map" or "aliases" (source syntax of indexed types); `on_missing` is "tempfail" or "empty" (what a
     source file that does not exist means); `fold` False keeps the case of keys (postmap -f); `open` opens another
-    table by its specification (proxy, unionmap, pipemap); `cache` names the folder for index files.
+    table by its specification (proxy, unionmap, pipemap); `cache` names the folder for index files;
+    `registry` is for match lists inside a table (domain =).
     """
 
     kind: str
@@ -27,6 +32,7 @@ class Spec:
     settings: Settings
     open: Callable[[str], Table]
     cache: Callable[[], str]
+    registry: Tables
     origin: Origin | None = None
     form: str = "map"
     on_missing: str = "tempfail"

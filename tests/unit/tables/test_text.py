@@ -1,0 +1,242 @@
+"""Text tables: the two formats, re-reading, bad edits, large files."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tayori.config.origin import ConfigError, Origin
+from tayori.config.settings import Settings
+from tayori.tables import text as text_module
+from tayori.tables.index import Index
+from tayori.tables.maps import Maps
+from tayori.tables.outcome import NOT_FOUND, Found, Outcome, Table, TempFail
+from tayori.tables.registry import TYPES, Tables
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ask(table: Table, key: str) -> Outcome:
+    return asyncio.run(table.lookup(key))
+
+
+def value(table: Table, key: str) -> str | None:
+    answer = ask(table, key)
+    return answer.value if isinstance(answer, Found) else None
+
+
+def make(tmp_path: Path, clock: Clock | None = None, **values: str) -> Tables:
+    settings = Settings.of({"data_directory": str(tmp_path), **values})
+    return Tables(settings, clock or Clock())
+
+
+def write(path: Path, text: str, age: float = 10.0) -> None:
+    path.write_text(text)
+    then = time.time() - age
+    os.utime(path, (then, then))
+
+
+def test_value_and_line(tmp_path: Path) -> None:
+    source = tmp_path / "virtual"
+    source.write_text('# c\nA@Example.com  one,\n   two\n# c\n\tthree\n\n"x y"@d  q\n')
+    table = make(tmp_path).open(f"hash:{source}")
+    assert ask(table, "a@EXAMPLE.com") == Found("one,   two\tthree", Origin(str(source), 2))
+    assert ask(table, '"x y"@d') == Found("q", Origin(str(source), 7))
+    assert ask(table, "nobody") is NOT_FOUND
+
+
+def test_first_of_equal_keys_counts(tmp_path: Path) -> None:
+    source = tmp_path / "m"
+    source.write_text("a 1\nA 2\n")
+    assert value(make(tmp_path).open(f"btree:{source}"), "a") == "1"
+
+
+def test_aliases_form(tmp_path: Path) -> None:
+    source = tmp_path / "aliases"
+    source.write_text('Root: admin,\n  other\n"a b" : "|/bin/cat x"\nlist: :include:/etc/list\nbad@d: x\nnone\n')
+    table = make(tmp_path).open(f"hash:{source}", form="aliases")
+    assert value(table, "ROOT") == "admin,  other"
+    assert value(table, "a b") == '"|/bin/cat x"'
+    assert value(table, "list") == ":include:/etc/list"
+    assert [problem.line for problem in table.problems] == [5, 6]  # type: ignore[attr-defined]
+
+
+def test_texthash_is_never_read_as_aliases(tmp_path: Path) -> None:
+    source = tmp_path / "aliases"
+    source.write_text("root: admin\n")
+    assert value(make(tmp_path).open(f"texthash:{source}", form="aliases"), "root:") == "admin"
+
+
+def test_bad_lines_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = tmp_path / "m"
+    source.write_bytes(b"good 1\nnovalue\n\xff x\nlast 2\n")
+    with caplog.at_level(logging.WARNING, "tayori.tables"):
+        table = make(tmp_path).open(f"hash:{source}")
+    assert value(table, "last") == "2"
+    assert f"{source}:2" in caplog.text and f"{source}:3" in caplog.text
+
+
+def test_missing_map_is_try_later_with_its_line(tmp_path: Path) -> None:
+    tables = make(tmp_path, virtual_alias_maps=f"hash:{tmp_path}/none")
+    maps = Maps.from_settings(tables, tables.settings, "virtual_alias_maps")
+    answer = asyncio.run(maps.lookup("x"))
+    assert isinstance(answer, TempFail)
+    assert "test/main.cf:2" in answer.why and "No such file" in answer.why
+
+
+def test_missing_alias_file_counts_as_empty_until_it_appears(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    source = tmp_path / "aliases"
+    table = make(tmp_path, clock).open(f"hash:{source}", form="aliases")
+    assert ask(table, "root") is NOT_FOUND
+    assert "counts as an empty table" in caplog.text
+    write(source, "root: me\n")
+    clock.now += 1.1
+    assert value(table, "root") == "me"
+
+
+def test_changes_are_noticed_and_bad_edits_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    source = tmp_path / "m"
+    write(source, "a 1\n", age=60)
+    table = make(tmp_path, clock).open(f"hash:{source}")
+    write(source, "a 22\n", age=50)
+    assert value(table, "a") == "1", "looked at again too early"
+    clock.now += 1.1
+    assert value(table, "a") == "22"
+    write(source, "a 333\nbroken\n", age=40)
+    for _ in range(3):
+        clock.now += 1.1
+        assert value(table, "a") == "22"
+    assert caplog.text.count(f"{source}:2") == 1
+    write(source, "a 333\nmended 1\n", age=30)
+    clock.now += 1.1
+    assert value(table, "a") == "333"
+    source.unlink()
+    clock.now += 1.1
+    assert value(table, "a") == "333"
+    assert "stays in use" in caplog.text
+
+
+def test_a_file_being_written_is_left_to_settle(tmp_path: Path) -> None:
+    clock = Clock()
+    source = tmp_path / "m"
+    write(source, "a 1\n")
+    table = make(tmp_path, clock).open(f"hash:{source}")
+    source.write_text("")
+    clock.now += 1.1
+    assert value(table, "a") == "1", "an editor's empty file was believed"
+    write(source, "a 2\n")
+    clock.now += 1.1
+    assert value(table, "a") == "2"
+
+
+def test_large_tables_are_indexed_once_and_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "LARGE_LINES", 100)
+    source = tmp_path / "big"
+    write(source, "dup 0\n" + "".join(f"Key{n}@example.com value {n}\n" for n in range(500)) + "dup 1\n")
+    table = make(tmp_path).open(f"hash:{source}")
+    assert isinstance(table._source.current(), Index)  # type: ignore[attr-defined]
+    for number in (0, 7, 499):
+        assert ask(table, f"KEY{number}@example.com") == Found(f"value {number}", Origin(str(source), number + 2))
+    assert value(table, "dup") == "0"
+    assert ask(table, "key500@example.com") is NOT_FOUND
+    indexes = list((tmp_path / "tables").glob("*.index"))
+    assert len(indexes) == 1
+    before = indexes[0].stat().st_mtime_ns
+    again = make(tmp_path).open(f"hash:{source}")
+    assert value(again, "key3@example.com") == "value 3"
+    assert indexes[0].stat().st_mtime_ns == before, "built twice"
+
+
+def test_a_changed_large_table_gets_a_new_index_and_the_old_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_module, "LARGE_LINES", 10)
+    clock = Clock()
+    source = tmp_path / "big"
+    write(source, "".join(f"k{n} {n}\n" for n in range(50)), age=60)
+    table = make(tmp_path, clock).open(f"hash:{source}")
+    old = {path.name for path in (tmp_path / "tables").glob("*.index")}
+    write(source, "".join(f"k{n} new{n}\n" for n in range(50)), age=30)
+    clock.now += 1.1
+    assert value(table, "k7") == "new7"
+    new = {path.name for path in (tmp_path / "tables").glob("*.index")}
+    assert len(new) == 1 and new.isdisjoint(old)
+
+
+def test_index_is_no_more_readable_than_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "LARGE_LINES", 10)
+    source = tmp_path / "secret"
+    write(source, "".join(f"k{n} {n}\n" for n in range(50)))
+    source.chmod(0o600)
+    make(tmp_path).open(f"hash:{source}")
+    (index,) = (tmp_path / "tables").glob("*.index")
+    assert index.stat().st_mode & 0o077 == 0
+
+
+def test_unknown_type_has_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='did you mean "hash"') as caught:
+        make(tmp_path).open("hsah:/x", Origin("main.cf", 3))
+    assert "main.cf:3" in str(caught.value)
+    with pytest.raises(ConfigError, match="type:name"):
+        make(tmp_path).open("/etc/aliases")
+    assert {"hash", "cidr", "pcre", "regexp", "pgsql", "mysql", "ldap", "memcache", "tcp", "socketmap"} <= set(TYPES)
+
+
+def test_small_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = make(tmp_path)
+    assert value(tables.open("static:{ a b }"), "x") == "a b"
+    assert isinstance(ask(tables.open("fail:x"), "x"), TempFail)
+    assert value(tables.open("inline:{A=1,{b = x y}}"), "B") == "x y"
+    assert value(tables.open("proxy:inline:{a=1}"), "a") == "1"
+    assert value(tables.open("unix:passwd.byname"), "root") is not None
+    assert value(tables.open("unionmap:{inline:{a=1},static:2}"), "a") == "1,2"
+    assert isinstance(ask(tables.open("unionmap:{inline:{a=1},fail:x}"), "a"), TempFail)
+    assert value(tables.open("pipemap:{inline:{a=b},inline:{b=c}}"), "a") == "c"
+    assert value(tables.open("randmap:{r,r}"), "a") == "r"
+    for wrong in (
+        "inline:{}",
+        "inline:{x}",
+        "unix:shadow",
+        "tcp:nohost",
+        "socketmap:inet:x",
+        "pipemap:{}",
+        "static:{a} b",
+    ):
+        with pytest.raises(ConfigError):
+            tables.open(wrong)
+
+
+def test_passwd_file_of_tayori(tmp_path: Path) -> None:
+    users = tmp_path / "passwd"
+    users.write_text("ann:x:1000:1000:Ann:/home/ann:/bin/sh\n")
+    table = make(tmp_path, tayori_passwd_file=str(users)).open("unix:passwd.byname")
+    assert value(table, "Ann") == "ann:x:1000:1000:Ann:/home/ann:/bin/sh"
+    assert ask(table, "root") is NOT_FOUND
+
+
+def test_maps_order_and_failure(tmp_path: Path) -> None:
+    tables = make(tmp_path)
+
+    def of(*specs: str) -> Maps:
+        return Maps([tables.open(spec) for spec in specs])
+
+    assert asyncio.run(of("inline:{a=1}", "static:2").lookup("a")) == Found("1")
+    assert isinstance(asyncio.run(of("inline:{b=1}", "fail:x", "static:2").lookup("a")), TempFail)
+    assert asyncio.run(of("inline:{a=1}", "fail:x").lookup("a")) == Found("1")
+    assert asyncio.run(of("regexp:{{/a/ r}}", "inline:{a=i}").lookup("a", partial=True)) == Found("i")
+    assert not Maps([])
