@@ -18,7 +18,7 @@ from tayori.delivery.place import Place, named
 from tayori.delivery.request import Result, Target
 from tayori.delivery.rights import Rights
 
-FEW = 4
+FEW = 3
 """Below this many files in a batch each is fsynced; from it on, one syncfs serves them all (measured on ext4)."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
