@@ -74,6 +74,7 @@ class ClientContext:
     """What a client side knows. `host` is the name that was connected to (digest-uri, Kerberos service).
 
     `offers_plus`: the server offers a -PLUS form (which we do not use for want of a binding or by the filter).
+    `certificate`: TLS is on and our certificate went along, so that EXTERNAL means something.
     """
 
     username: str
@@ -88,6 +89,7 @@ class ClientContext:
     channel_bindings: dict[str, bytes] = field(default_factory=dict, repr=False)
     offers_plus: bool = False
     token: str = field(default="", repr=False)
+    certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

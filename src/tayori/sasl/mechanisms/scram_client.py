@@ -58,6 +58,8 @@ def _speak(hash_: str, plus: bool, context: ClientContext, talk: ClientTalk) -> 
         user = saslprep(context.username, query=True)
     except PrepError as error:
         raise SaslError(f"the user name {error}") from None
+    if not user:
+        raise SaslError("nothing is left of the user name after SASLprep (RFC 4013)")
     flag, binding = _flag(plus, context)
     authzid = context.authzid if context.authzid != context.username else ""
     header = f"{flag},{'a=' + encode_name(authzid) if authzid else ''},"

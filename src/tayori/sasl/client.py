@@ -1,0 +1,199 @@
+"""Logging in to another server: which mechanism, by Postfix's rules, and with which name and password.
+
+postconf(5) smtp_sasl_mechanism_filter, smtp_sasl_security_options, smtp_sasl_tls_security_options,
+smtp_sasl_tls_verified_security_options, smtp_sasl_password_maps, smtp_sender_dependent_authentication; the same with
+lmtp_ for LMTP. Of what the server offers, what the filter leaves and what the options let through, the strongest that
+there are credentials for is taken. `ClientLogin` holds the rules, `PasswordMaps` finds credentials, and `Login` is
+one set of them with its rules, as `delivery.smtp_auth` asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tayori.config.origin import ConfigError
+from tayori.config.settings import Settings
+from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, ClientContext, Row
+from tayori.sasl.steps import ClientMechanism
+from tayori.tables.maps import Maps
+from tayori.tables.matchlist import Kind, MatchList
+from tayori.tables.outcome import Found, TempFail
+from tayori.tables.registry import Tables
+
+MAX_OFFERED = 100  # words of a server's AUTH line that are looked at
+
+
+class ClientLogin:
+    """The rules of one client ("smtp" or "lmtp"), read once. Raises ConfigError for a bad option or filter."""
+
+    def __init__(self, settings: Settings, tables: Tables, prefix: str = "smtp") -> None:
+        tls = f"{prefix}_sasl_tls_security_options"
+        self._options = {
+            (False, False): _options(settings, f"{prefix}_sasl_security_options"),
+            (True, False): _options(settings, tls),
+            (True, True): _options(settings, f"{prefix}_sasl_tls_verified_security_options"),
+        }
+        self._filtered = _filtered(settings, tables, f"{prefix}_sasl_mechanism_filter")
+
+    def options(self, tls: bool, verified: bool = False) -> frozenset[str]:
+        """The security options that hold in this state of TLS."""
+        return self._options[tls, tls and verified]
+
+    def choose(
+        self, offered: Iterable[str], options: frozenset[str], context: ClientContext
+    ) -> tuple[str, ClientMechanism] | None:
+        """The strongest mechanism that is allowed and that the context has the means for; None when there is none."""
+        names = _words(offered)
+        rows = [MECHANISMS[name] for name in names if name in MECHANISMS]
+        fit = [row for row in rows if not self._objection(row, options, context)]
+        if not fit:
+            return None
+        best = max(fit, key=lambda row: row.strength)
+        plus = any(name.startswith("SCRAM-") and name.endswith("-PLUS") for name in names)
+        return best.name, best.client(replace(context, offers_plus=plus))
+
+    def refusals(self, offered: Iterable[str], options: frozenset[str], context: ClientContext) -> dict[str, str]:
+        """Why each offered mechanism is not taken, for the log and `explain`; those that fit are left out."""
+        found = {}
+        for name in _words(offered):
+            row = MECHANISMS.get(name)
+            why = self._objection(row, options, context) if row else "not known here"
+            if why:
+                found[name] = why
+        return found
+
+    def _objection(self, row: Row, options: frozenset[str], context: ClientContext) -> str:
+        """Empty when the mechanism can be used."""
+        if row.name in self._filtered:
+            return f"left out by {self._filtered[row.name]}"
+        option = row.traits.permitted_by(options)
+        if option:
+            return f"not allowed by the security option {option}"
+        return _lacking(row, context)
+
+
+def _lacking(row: Row, context: ClientContext) -> str:
+    """What the context lacks for a mechanism.
+
+    EXTERNAL, GSSAPI and ANONYMOUS are used only where no password or token is given: a password in the map says
+    how the administrator wants to log in.
+    """
+    if row.plus and not context.channel_bindings:
+        return "no channel binding in this session"
+    if row.needs in ("password", "secrets"):
+        return "" if context.username and context.password else "no name and password"
+    if row.needs == "token":
+        return "" if context.token else "no token"
+    if context.password or context.token:
+        return "there is a password or a token to use"
+    if row.needs == "certificate" and not context.certificate:
+        return "no client certificate"
+    return ""
+
+
+def _words(offered: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(name.upper() for name, _ in zip(offered, range(MAX_OFFERED), strict=False)))
+
+
+def _options(settings: Settings, parameter: str) -> frozenset[str]:
+    options = frozenset(word.lower() for word in settings.items(parameter))
+    unknown = sorted(options - SECURITY_OPTIONS)
+    if unknown:
+        mend = "known are: " + " ".join(sorted(SECURITY_OPTIONS))
+        raise ConfigError(f"{parameter}: {unknown[0]} is not known", settings.origin_of(parameter, unknown[0]), mend)
+    return options
+
+
+def _filtered(settings: Settings, tables: Tables, parameter: str) -> Mapping[str, str]:
+    """Mechanisms that the filter leaves out, each with the parameter's name; asked once for all we know."""
+    if not settings.items(parameter):
+        return {}
+    wanted = MatchList.from_settings(tables, settings, parameter, Kind.STRING)
+    out = {}
+    for name in MECHANISMS:
+        question = wanted.match(name)
+        try:
+            question.send(None)
+        except StopIteration as answer:
+            if not answer.value or isinstance(answer.value, TempFail):
+                out[name] = parameter
+            continue
+        question.close()
+        raise ConfigError(
+            f"{parameter}: a table that must be waited for",
+            settings.origin(parameter),
+            "name mechanisms, files or local tables",
+        )
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Credentials for one server, with the rules that choose a mechanism."""
+
+    rules: ClientLogin = field(repr=False)
+    context: ClientContext
+
+    def choose(
+        self,
+        offered: Sequence[str],
+        tls: bool,
+        verified: bool = False,
+        channel_bindings: Mapping[str, bytes] | None = None,
+    ) -> tuple[str, ClientMechanism] | None:
+        """The best mechanism of those offered, ready to run; None when none fits."""
+        context = replace(self.context, channel_bindings=dict(channel_bindings or {}))
+        return self.rules.choose(offered, self.rules.options(tls, verified), context)
+
+    def refusals(self, offered: Sequence[str], tls: bool, verified: bool = False) -> dict[str, str]:
+        """Why none fits, by mechanism."""
+        return self.rules.refusals(offered, self.rules.options(tls, verified), self.context)
+
+
+class PasswordMaps:
+    """smtp_sasl_password_maps: `username:password` by sender (if asked for), server name, or next hop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Tables,
+        prefix: str = "smtp",
+        random: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises ConfigError."""
+        self._rules = ClientLogin(settings, tables, prefix)
+        self._maps = Maps.from_settings(tables, settings, f"{prefix}_sasl_password_maps")
+        sender = (
+            "smtp_sender_dependent_authentication" if prefix == "smtp" else "lmtp_sender_dependent_authentication"
+        )
+        self._by_sender = settings.text(sender).lower() == "yes"
+        self._delimiters = settings.text("recipient_delimiter")
+        self._random = random
+        self._clock = clock
+
+    async def find(self, nexthop: str, host: str, sender: str) -> Login | TempFail | None:
+        """Credentials for a delivery; None: none are listed, so go on without AUTH."""
+        for key, partial in self._keys(nexthop, host, sender):
+            answer = await self._maps.lookup(key, partial)
+            if isinstance(answer, TempFail):
+                return answer
+            if isinstance(answer, Found):
+                username, _, password = answer.value.partition(":")
+                return Login(self._rules, ClientContext(username, password, self._random, self._clock, host=host))
+        return None
+
+    def _keys(self, nexthop: str, host: str, sender: str) -> list[tuple[str, bool]]:
+        keys: list[tuple[str, bool]] = []
+        if self._by_sender and sender:
+            keys.append((sender, False))
+            local, at, domain = sender.rpartition("@")
+            cuts = [local.find(mark) for mark in self._delimiters if local.find(mark) > 0]
+            if at and cuts:
+                keys.append((f"{local[: min(cuts)]}@{domain}", True))
+            if at:
+                keys.append((f"@{domain}", True))
+        return [*keys, (host, False), (nexthop, False)]
