@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tayori.sasl.steps import ClientMechanism
+from tayori.tables.outcome import TempFail
 
 
 class Login(Protocol):
     """Credentials for one server. Its repr must not show the password."""
 
-    def choose(self, offered: Sequence[str], tls: bool) -> tuple[str, ClientMechanism] | None:
+    def choose(
+        self,
+        offered: Sequence[str],
+        tls: bool,
+        verified: bool = False,
+        channel_bindings: Mapping[str, bytes] | None = None,
+    ) -> tuple[str, ClientMechanism] | None:
         """The best mechanism of those offered that the security options allow, ready to run; None: none fits."""
         ...
 
 
 class Logins(Protocol):
-    """smtp_sasl_password_maps and its friends."""
+    """smtp_sasl_password_maps and its friends: `sasl.client.PasswordMaps`."""
 
-    async def find(self, nexthop: str, host: str, sender: str) -> Login | None:
-        """Credentials, or None to go on without AUTH. Raises LoginTrouble when the table cannot answer."""
+    async def find(self, nexthop: str, host: str, sender: str) -> Login | TempFail | None:
+        """Credentials; None to go on without AUTH; TempFail (or LoginTrouble raised) when the table cannot answer."""
         ...
 
 

@@ -23,6 +23,7 @@ from tayori.protocol.smtp_client_values import (
     TlsRefused,
 )
 from tayori.sasl.steps import ClientMechanism, SaslError
+from tayori.tables.outcome import TempFail
 
 
 class Failed(Exception):
@@ -123,6 +124,8 @@ class Handshake:
             login = await self.wanted.logins.find(self.wanted.nexthop, target.host, self.wanted.sender)
         except LoginTrouble as error:
             raise Failed(smtp_texts.auth_failed(target, str(error), soft=True)) from error
+        if isinstance(login, TempFail):
+            raise Failed(smtp_texts.auth_failed(target, f"password table: {login.why}", soft=True))
         if login is None:
             self._ready = True
             return
@@ -130,7 +133,11 @@ class Handshake:
 
     def _start_auth(self, login: Login, offered: Sequence[str]) -> None:
         target = self.session.target
-        chosen = login.choose(offered, self.session.wire.tls is not None) if offered else None
+        tls = self.session.wire.tls
+        chosen = None
+        if offered:
+            verified, bindings = (tls.verified, tls.bindings) if tls is not None else (False, {})
+            chosen = login.choose(offered, tls is not None, verified, bindings)
         if chosen is None:
             why = f"cannot authenticate to server {target.name}: no mechanism available"
             raise Failed(smtp_texts.auth_failed(target, why, soft=True))

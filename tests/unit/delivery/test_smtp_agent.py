@@ -244,7 +244,7 @@ def test_server_with_our_own_name_is_a_loop_on_port_25_only() -> None:
     with Sink(host="127.0.0.2", name="ME.example") as sink:
         zone = Zone({"b.example": [(1, "one")]}, {"one": ["127.0.0.2"]})
         got = send(f"b.example:{sink.port}", zone=zone)[1]
-        assert got.text == "mail for b.example:%d loops back to myself" % sink.port and got.enhanced == "5.4.6"
+        assert got.text == f"mail for b.example:{sink.port} loops back to myself" and got.enhanced == "5.4.6"
         assert isinstance(send(f"[127.0.0.2]:{sink.port}")[1], Delivered)
 
 
