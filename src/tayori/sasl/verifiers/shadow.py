@@ -1,0 +1,79 @@
+"""shadow: the passwords of /etc/shadow (shadow(5)), for root alone; expired accounts and passwords are refused."""
+
+from __future__ import annotations
+
+import time
+
+from tayori.sasl import hashes
+from tayori.sasl.steps import Secret
+from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
+from tayori.sasl.verifiers.guard import Guard, Trouble
+
+_DAY = 86400
+_NOBODY = "$6$rounds=5000$nobodynobody$" + "a" * 86  # costs what Debian's former default costs
+
+
+class Shadow:
+    """Verifier."""
+
+    secrets = False
+
+    def __init__(self, path: str = "/etc/shadow", *, threads: int = 2, seconds: float = 15.0) -> None:
+        self.name = f"shadow:{path}"
+        self._path = path
+        self._guard = Guard(self.name, at_once=threads, seconds=seconds)
+
+    async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
+        """Check in a thread. The realm is passed over, as by Cyrus's saslauthd."""
+        return await self._guard.run_in_thread(lambda: self._check(username, password))
+
+    async def fetch(self, username: str, realm: str, wanted: tuple[str, ...]) -> Secret | Refused | TryLater:
+        """Hashes only."""
+        return Refused("shadow passwords are hashes", self.name)
+
+    async def probe(self) -> str:
+        """Empty when the file can be read."""
+        try:
+            with open(self._path, "rb"):
+                return ""
+        except OSError as error:
+            return f"{self._path}: {error.strerror}"
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._guard.close()
+
+    def _check(self, username: str, password: str) -> Verdict:
+        fields = self._entry(username)
+        stored = fields[1] if fields else _NOBODY
+        try:
+            fits = hashes.crypt(stored, hashes.prepare(password))
+        except hashes.UnknownScheme as error:
+            raise Trouble(str(error)) from error
+        if not fields:
+            return Refused("no such user", self.name)
+        if not fits:
+            return Refused("locked" if stored[:1] in "!*" else "wrong password", self.name)
+        why = _expired(fields, int(time.time()) // _DAY)
+        return Refused(why, self.name) if why else Accepted(username, self.name)
+
+    def _entry(self, username: str) -> list[str]:
+        with open(self._path, encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                fields = line.rstrip("\n").split(":")
+                if fields[0] == username and len(fields) >= 2:
+                    return fields + [""] * (9 - len(fields))
+        return []
+
+
+def _expired(fields: list[str], today: int) -> str:
+    """Why an entry is no longer good: shadow(5)'s days since 1970-01-01."""
+    changed, longest, grace, end = (int(text) if text.lstrip("-").isdigit() else -1 for text in
+                                    (fields[2], fields[4], fields[6], fields[7]))  # fmt: skip
+    if 0 <= end <= today:
+        return "the account has expired"
+    if changed == 0:
+        return "the password must be changed first"
+    if changed > 0 and 0 <= longest < 99999 and today > changed + longest + max(grace, 0):
+        return "the password has expired"
+    return ""
