@@ -25,6 +25,7 @@ QUERY_SECONDS = 10
 LIMIT_SECONDS = 20.0
 SOCKETS = ("/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")  # noqa: S108
 DEFAULT_PORT = 3306
+NO_BACKSLASH_ESCAPES = 0x200  # SERVER_STATUS_NO_BACKSLASH_ESCAPES of the protocol
 # Errors of the server that a further try on this connection cannot mend: gone away, lost, shutdown in progress.
 LOST_CODES = {1053, 1152, 1184, 2006, 2013, 2055}
 
@@ -56,6 +57,7 @@ class MysqlBackend:
             raise ConfigError(
                 "tables of type mysql need PyMySQL", config.spec.origin, "pip install 'tayori[mysql]'"
             ) from None
+        self._escape: Any = importlib.import_module("pymysql.converters").escape_string
         self._query = query_template(config)
         self._needs_result = config.flag("require_result_set", True)
         self._options: dict[str, Any] = {"charset": config.text("charset", "utf8mb4")}
@@ -92,7 +94,7 @@ class MysqlBackend:
 
     def fetch(self, connection: Any, key: str) -> list[str] | None:
         """Run the query; a stored procedure may give one result set."""
-        sql = self._query.of_key(key, connection.escape_string)
+        sql = self._query.of_key(key, lambda text: self._quote(connection, text))
         if sql is None:
             return None
         try:
@@ -114,6 +116,13 @@ class MysqlBackend:
             raise Wrong(_text(error)) from None
         except OSError as error:
             raise Lost(_text(error)) from None
+
+    def _quote(self, connection: Any, text: str) -> str:
+        """The inside of a string, by the session's own rules: sql_mode may make the backslash an ordinary character."""
+        if connection.server_status & NO_BACKSLASH_ESCAPES:
+            return text.replace("'", "''")
+        quoted: str = self._escape(text)
+        return quoted
 
     def disconnect(self, connection: Any) -> None:
         """Close it."""

@@ -46,7 +46,8 @@ class SqliteBackend:
         if sql is None:
             return None
         try:
-            return values_of(connection.execute(sql))
+            # The first column only, as in Postfix; the other SQL types take all columns.
+            return values_of(row[:1] for row in connection.execute(sql))
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise Wrong(f"{self.path}: {error}") from None
 

@@ -1,0 +1,442 @@
+"""Real PostgreSQL, MariaDB, slapd and memcached, private instances; answers compared with the real postmap(1)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.peers import find, require
+from support.ports import free_port
+from tayori.config.settings import Settings
+from tayori.tables import blocking
+from tayori.tables.outcome import NOT_FOUND, Found, Outcome, Table, TempFail
+from tayori.tables.registry import Tables
+
+pytestmark = pytest.mark.peer
+
+ROWS = [("u@d.com", "r1@x.y"), ("u@d.com", "r2"), ("u@d.com", ""), ("u@d.com", None), ("o'b@d.com", "quote"), ("plain", "p"), ("back\\slash@d.com", "bs"), ("ü@d.com", "umlaut"), ("%s@d.com", "percent")]  # fmt: skip
+KEYS = ["u@d.com", "U@D.COM", "o'b@d.com", "plain", "back\\slash@d.com", "ü@d.com", "%s@d.com", "none@d.com", "' OR 1=1 --", "\\' OR 1=1 -- "]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that other users can enter (pytest's own cannot be)."""
+    path = Path(tempfile.mkdtemp(prefix="tayori-db-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def own_folder(folder: Path, name: str, user: str) -> Path:
+    path = folder / name
+    path.mkdir()
+    if os.geteuid() == 0:
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+    return path
+
+
+def become(user: str) -> dict[str, object]:
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert process.poll() is None, "the server ended"
+        if ready():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server did not start")
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def postgres(folder: Path) -> Iterator[dict[str, str]]:
+    psycopg = pytest.importorskip("psycopg")
+    server = require("postgres", "postgresql")
+    initdb = require("initdb", "postgresql")
+    data = own_folder(folder, "pg", "postgres")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(
+        [initdb, "-D", f"{data}/d", "-U", "tayori", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"],
+        check=True,
+        timeout=90,
+        **quiet,
+        **become("postgres"),
+    )  # type: ignore[call-overload]
+    port = free_port()
+    command = [server, "-D", f"{data}/d", "-p", str(port), "-k", str(data), "-c", "fsync=off", "-h", "127.0.0.1"]
+    process = subprocess.Popen(command, **quiet, **become("postgres"))  # type: ignore[call-overload]
+    try:
+        wait_for(lambda: listens(port), process)
+        time.sleep(0.5)
+        with psycopg.connect(
+            host="127.0.0.1", port=port, user="tayori", dbname="postgres", autocommit=True
+        ) as session:
+            session.execute("CREATE TABLE a (k text, v text)")
+            session.cursor().executemany("INSERT INTO a VALUES (%s, %s)", ROWS)
+            session.execute(
+                "CREATE FUNCTION f(text) RETURNS SETOF text LANGUAGE sql AS 'SELECT v FROM a WHERE k = $1'"
+            )
+        yield {"port": str(port), "socket": f"{data}/.s.PGSQL.{port}", "folder": str(data)}
+    finally:
+        stop(process)
+
+
+@pytest.fixture(scope="module")
+def mariadb(folder: Path) -> Iterator[dict[str, str]]:
+    pymysql = pytest.importorskip("pymysql")
+    server = require("mariadbd", "mariadb-server")
+    install = require("mariadb-install-db", "mariadb-server")
+    data = own_folder(folder, "my", "mysql")
+    user = pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else "mysql"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(
+        [
+            install,
+            "--no-defaults",
+            f"--datadir={data}/d",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            f"--user={user}",
+        ],
+        check=True,
+        timeout=110,
+        **quiet,
+    )  # type: ignore[call-overload]
+    port = free_port()
+    command = [server, "--no-defaults", f"--datadir={data}/d", f"--socket={data}/s", f"--port={port}", "--bind-address=127.0.0.1", f"--user={user}", f"--pid-file={data}/pid", "--skip-name-resolve"]  # fmt: skip
+    process = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]
+    try:
+        wait_for(lambda: listens(port), process)
+        with pymysql.connect(unix_socket=f"{data}/s", user="root", autocommit=True, charset="utf8mb4") as session:
+            cursor = session.cursor()
+            cursor.execute("CREATE DATABASE m CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+            cursor.execute("CREATE TABLE m.a (k varchar(200), v varchar(200))")
+            cursor.executemany("INSERT INTO m.a VALUES (%s, %s)", ROWS)
+            cursor.execute("CREATE USER 'mail'@'%' IDENTIFIED BY 'secret-word'")
+            cursor.execute("GRANT ALL ON m.* TO 'mail'@'%'")
+            cursor.execute("CREATE PROCEDURE m.p(IN x VARCHAR(200)) SELECT v FROM m.a WHERE k = x")
+        yield {"port": str(port), "socket": f"{data}/s"}
+    finally:
+        stop(process)
+
+
+LDIF = """dn: dc=example,dc=com
+objectClass: dcObject
+objectClass: organization
+o: x
+dc: example
+
+dn: cn=reader,dc=example,dc=com
+objectClass: person
+cn: reader
+sn: r
+userPassword: secret-word
+
+dn: uid=ann,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: ann
+cn: Ann
+sn: A
+mail: ann@example.com
+mail: ann2@example.com
+
+dn: uid=star,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: a*b(c)
+cn: Star
+sn: S
+mail: star@example.com
+
+dn: cn=staff,dc=example,dc=com
+objectClass: groupOfNames
+cn: staff
+description: posting@example.com
+member: uid=ann,dc=example,dc=com
+member: uid=star,dc=example,dc=com
+
+dn: cn=url,dc=example,dc=com
+objectClass: groupOfURLs
+cn: url
+memberURL: ldap:///dc=example,dc=com?mail?sub?(uid=ann)
+"""
+
+
+@pytest.fixture(scope="module")
+def slapd(folder: Path) -> Iterator[dict[str, str]]:
+    pytest.importorskip("bonsai")
+    server = require("slapd")
+    data = own_folder(folder, "ldap", "openldap" if find("slapd") else "root")
+    (data / "d").mkdir()
+    schemas = "".join(
+        f"include /etc/ldap/schema/{name}.schema\n" for name in ("core", "cosine", "inetorgperson", "dyngroup")
+    )
+    (data / "slapd.conf").write_text(
+        f"{schemas}modulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile {data}/pid\n"
+        f"access to attrs=userPassword by anonymous auth by * none\naccess to * by users read by anonymous auth\n"
+        f'database mdb\nsuffix "dc=example,dc=com"\nrootdn "cn=root,dc=example,dc=com"\ndirectory {data}/d\nmaxsize 10485760\n'
+    )
+    (data / "x.ldif").write_text(LDIF)
+    subprocess.run(
+        [require("slapadd", "slapd"), "-f", f"{data}/slapd.conf", "-l", f"{data}/x.ldif"],
+        check=True,
+        timeout=60,
+        capture_output=True,
+    )
+    port = free_port()
+    process = subprocess.Popen([server, "-h", f"ldap://127.0.0.1:{port}", "-f", f"{data}/slapd.conf", "-d", "0"])
+    try:
+        wait_for(lambda: listens(port), process)
+        yield {"port": str(port)}
+    finally:
+        stop(process)
+
+
+@pytest.fixture
+def memcached() -> Iterator[str]:
+    port = free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([require("memcached"), "-l", "127.0.0.1", "-p", str(port), "-U", "0", *user])
+    try:
+        wait_for(lambda: listens(port), process)
+        yield f"inet:127.0.0.1:{port}"
+    finally:
+        stop(process)
+
+
+def open_table(tmp_path: Path, kind: str, text: str) -> Table:
+    (tmp_path / "t.cf").write_text(text)
+    return Tables(Settings.of({"data_directory": str(tmp_path)})).open(f"{kind}:{tmp_path}/t.cf")
+
+
+def ask(table: Table, *keys: str) -> list[Outcome]:
+    async def all_of_them() -> list[Outcome]:
+        return [await table.lookup(key) for key in keys]
+
+    return asyncio.run(all_of_them())
+
+
+def real(tmp_path: Path, kind: str, keys: list[str]) -> dict[str, str]:
+    """What the real postmap finds."""
+    (tmp_path / "main.cf").write_text("compatibility_level = 3.6\nmaillog_file =\n")
+    command = [require("postmap", "postfix"), "-c", str(tmp_path), "-q", "-", f"{kind}:{tmp_path}/t.cf"]
+    done = subprocess.run(
+        command, input="".join(f"{key}\n" for key in keys), capture_output=True, text=True, timeout=60
+    )
+    return dict(line.split("\t", 1) for line in done.stdout.splitlines())
+
+
+def same_as_real(tmp_path: Path, kind: str, table: Table, keys: list[str]) -> None:
+    answers = ask(table, *keys)
+    assert not [answer for answer in answers if isinstance(answer, TempFail)]
+    ours = {key: answer.value for key, answer in zip(keys, answers, strict=True) if isinstance(answer, Found)}
+    assert ours == real(tmp_path, kind, keys)
+    table.close()
+
+
+SQL = [
+    "query = SELECT v FROM a WHERE k = '%s'",
+    "query = SELECT k, v FROM a WHERE k = '%u@%d'",
+    "query = SELECT v FROM a WHERE k = '%s'\nresult_format = smtp:[%s]:%U",
+    "query = SELECT v FROM a WHERE k = '%s'\ndomain = d.com",
+    "select_field = v\ntable = a\nwhere_field = k",
+]
+
+
+@pytest.mark.parametrize("form", [*SQL, "select_function = f"])
+def test_pgsql_answers_as_postfix(tmp_path: Path, postgres: dict[str, str], form: str) -> None:
+    text = f"hosts = inet:127.0.0.1:{postgres['port']}\nuser = tayori\npassword = x\ndbname = postgres\n{form}\n"
+    keys = [key for key in KEYS if key.isascii()]  # before 3.8 the real one speaks latin1 to the server
+    same_as_real(tmp_path, "pgsql", open_table(tmp_path, "pgsql", text), keys)
+
+
+@pytest.mark.parametrize("form", [*SQL, "query = CALL p('%s')"])
+def test_mysql_answers_as_postfix(tmp_path: Path, mariadb: dict[str, str], form: str) -> None:
+    text = f"hosts = inet:127.0.0.1:{mariadb['port']}\nuser = mail\npassword = secret-word\ndbname = m\n{form}\n"
+    keys = [key for key in KEYS if key.isascii()]  # the real one speaks latin1 to the server by default
+    same_as_real(tmp_path, "mysql", open_table(tmp_path, "mysql", text), keys)
+
+
+def test_sockets_uris_and_several_hosts(tmp_path: Path, postgres: dict[str, str], mariadb: dict[str, str]) -> None:
+    query = "query = SELECT v FROM a WHERE k = '%s'\n"
+    dead = f"127.0.0.1:{free_port()}"
+    port = postgres["port"]
+    for hosts in (
+        f"unix:{postgres['socket']}",
+        f"postgresql://tayori@127.0.0.1:{port}/postgres",
+        f"{dead} 127.0.0.1:{port}",
+    ):
+        table = open_table(tmp_path, "pgsql", f"hosts = {hosts}\nuser = tayori\ndbname = postgres\n{query}")
+        assert ask(table, "plain", "ü@d.com") == [Found("p"), Found("umlaut")], hosts
+        table.close()
+    for hosts in (f"unix:{mariadb['socket']}", f"{dead} 127.0.0.1:{mariadb['port']}"):
+        table = open_table(
+            tmp_path, "mysql", f"hosts = {hosts}\nuser = mail\npassword = secret-word\ndbname = m\n{query}"
+        )
+        assert ask(table, "plain", "ü@d.com") == [Found("p"), Found("umlaut")], hosts
+        table.close()
+
+
+@pytest.mark.parametrize("kind", ["pgsql", "mysql"])
+def test_errors_and_limits_are_try_later(
+    tmp_path: Path, postgres: dict[str, str], mariadb: dict[str, str], kind: str
+) -> None:
+    port, user, base = (postgres["port"], "tayori", "postgres") if kind == "pgsql" else (mariadb["port"], "mail", "m")
+    head = f"hosts = 127.0.0.1:{port}\nuser = {user}\npassword = secret-word\ndbname = {base}\n"
+    for form in (
+        "query = SELECT nothing FROM nowhere",
+        "query = SELECT v FROM a WHERE k = '%s'\nexpansion_limit = 1",
+    ):
+        table = open_table(tmp_path, kind, f"{head}{form}\n")
+        (answer,) = ask(table, "u@d.com")
+        assert isinstance(answer, TempFail) and "secret-word" not in answer.why
+        table.close()
+    table = open_table(
+        tmp_path, kind, f"{head.replace('secret-word', 'bad-word').replace(user, 'nobody-such')}query = SELECT 1\n"
+    )
+    (answer,) = ask(table, "x")
+    assert isinstance(answer, TempFail) and "bad-word" not in answer.why
+    table.close()
+
+
+def test_lookups_run_side_by_side_and_never_block_the_loop(tmp_path: Path, postgres: dict[str, str]) -> None:
+    text = f"hosts = 127.0.0.1:{postgres['port']}\nuser = tayori\ndbname = postgres\nquery = SELECT pg_sleep(0.3), '%s'\n"
+    table = open_table(tmp_path, "pgsql", text)
+
+    async def four() -> tuple[float, int]:
+        ticks = 0
+        await table.lookup("warm")
+        start = time.perf_counter()
+        waiting = asyncio.gather(*(table.lookup(f"k{n}") for n in range(4)))
+        while not waiting.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        return time.perf_counter() - start, ticks
+
+    seconds, ticks = asyncio.run(four())
+    table.close()
+    assert seconds < 1.0 and ticks > 10
+
+
+def test_a_dead_server_is_try_later_at_once_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pymysql")
+    table = open_table(tmp_path, "mysql", f"hosts = 127.0.0.1:{free_port()}\nuser = x\nquery = SELECT 1\n")
+    assert isinstance(ask(table, "x")[0], TempFail)
+    start = time.perf_counter()
+    assert all(isinstance(answer, TempFail) for answer in ask(table, *["x"] * 200))
+    assert time.perf_counter() - start < 1.0, "the breaker did not open"
+
+
+def test_a_lost_connection_is_replaced_within_the_lookup(tmp_path: Path, postgres: dict[str, str]) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    login = f"hosts = 127.0.0.1:{postgres['port']}\nuser = tayori\ndbname = postgres\n"
+    table = open_table(tmp_path, "pgsql", f"{login}query = SELECT v FROM a WHERE k = '%s'\n")
+    assert ask(table, "plain") == [Found("p")]
+    with psycopg.connect(
+        host="127.0.0.1", port=postgres["port"], user="tayori", dbname="postgres", autocommit=True
+    ) as other:
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tayori'")
+    assert ask(table, "plain") == [Found("p")]
+    table.close()
+
+
+LDAP = [
+    ("result_attribute = mail\nquery_filter = (uid=%s)", ["ann", "ANN", "a*b(c)", "*", "nobody", "ann)(uid=*"]),
+    ("result_attribute = mail\nquery_filter = (mail=%s)\ndomain = example.com", ["ann@example.com", "ann", "x@other.com"]),
+    ("result_attribute =\nleaf_result_attribute = mail\nspecial_result_attribute = member\nquery_filter = (cn=%s)", ["staff", "ann"]),
+    ("result_attribute = description\nleaf_result_attribute = mail\nspecial_result_attribute = member\nquery_filter = (cn=%s)", ["staff"]),
+    ("result_attribute = mail\nspecial_result_attribute = memberURL\nquery_filter = (cn=%s)", ["url"]),
+    ("terminal_result_attribute = description\nresult_attribute = mail\nspecial_result_attribute = member\nquery_filter = (cn=%s)", ["staff"]),
+    ("result_attribute = mail\nquery_filter = (uid=%u)\nresult_format = %s|%S|%d", ["ann@example.com"]),
+    ("result_attribute = mail\nscope = one\nquery_filter = (uid=%u)", ["ann"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "keys"), LDAP)
+def test_ldap_answers_as_postfix(tmp_path: Path, slapd: dict[str, str], form: str, keys: list[str]) -> None:
+    head = f"server_host = ldap://127.0.0.1:{slapd['port']}\nsearch_base = dc=example,dc=com\nversion = 3\n"
+    login = "bind = yes\nbind_dn = cn=reader,dc=example,dc=com\nbind_pw = secret-word\n"
+    same_as_real(tmp_path, "ldap", open_table(tmp_path, "ldap", f"{head}{login}{form}\n"), keys)
+
+
+def test_ldap_failures_are_try_later(tmp_path: Path, slapd: dict[str, str]) -> None:
+    base = "search_base = dc=example,dc=com\nresult_attribute = mail\nquery_filter = (uid=%s)\n"
+    login = "bind_dn = cn=reader,dc=example,dc=com\nbind_pw = wrong-word\n"
+    for server in (f"ldap://127.0.0.1:{slapd['port']}", f"ldap://127.0.0.1:{free_port()}"):
+        table = open_table(tmp_path, "ldap", f"server_host = {server}\n{base}{login}")
+        (answer,) = ask(table, "ann")
+        assert isinstance(answer, TempFail) and "wrong-word" not in answer.why
+        table.close()
+
+
+def put(endpoint: str, key: str, value: str) -> None:
+    host, port = endpoint.removeprefix("inet:").split(":")
+    with socket.create_connection((host, int(port)), 5) as link:
+        link.sendall(f"set {key} 0 0 {len(value)}\r\n{value}\r\n".encode())
+        assert link.recv(100) == b"STORED\r\n"
+
+
+def test_memcache_answers_as_postfix(tmp_path: Path, memcached: str) -> None:
+    put(memcached, "p:ann@d.com", "one two")
+    put(memcached, "p:plain", "x")
+    table = open_table(tmp_path, "memcache", f"memcache = {memcached}\nkey_format = p:%s\n")
+    same_as_real(tmp_path, "memcache", table, ["ann@d.com", "ANN@D.com", "plain", "none"])
+
+
+def test_memcache_backup_fills_it_and_stands_in(tmp_path: Path, memcached: str) -> None:
+    backed = f"memcache = {memcached}\nbackup = inline:{{a=1}}\n"
+    assert ask(open_table(tmp_path, "memcache", backed), "a", "b", "with blank") == [Found("1"), NOT_FOUND, NOT_FOUND]
+    assert ask(open_table(tmp_path, "memcache", f"memcache = {memcached}\n"), "a") == [Found("1")]
+    dead = f"inet:127.0.0.1:{free_port()}"
+    assert ask(open_table(tmp_path, "memcache", backed.replace(memcached, dead)), "a", "b") == [Found("1"), NOT_FOUND]
+    assert isinstance(ask(open_table(tmp_path, "memcache", f"memcache = {dead}\n"), "a")[0], TempFail)
+
+
+def test_the_time_limits_are_what_the_table_promises() -> None:
+    assert blocking.THREADS <= 8 and blocking.BREAK_SECONDS <= 10
+
+
+def test_mysql_without_backslash_escapes(tmp_path: Path, mariadb: dict[str, str]) -> None:
+    pymysql = pytest.importorskip("pymysql")
+    with pymysql.connect(unix_socket=mariadb["socket"], user="root", autocommit=True) as session:
+        session.cursor().execute("SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES'")
+    try:
+        text = f"hosts = unix:{mariadb['socket']}\nuser = mail\npassword = secret-word\ndbname = m\n{SQL[0]}\n"
+        table = open_table(tmp_path, "mysql", text)
+        assert ask(table, "back\\slash@d.com", "o'b@d.com", "' OR 1=1 -- ") == [
+            Found("bs"),
+            Found("quote"),
+            NOT_FOUND,
+        ]
+        table.close()
+    finally:
+        with pymysql.connect(unix_socket=mariadb["socket"], user="root", autocommit=True) as session:
+            session.cursor().execute("SET GLOBAL sql_mode = ''")
