@@ -276,15 +276,19 @@ def _plausible(name: str) -> bool:
     return not name.rsplit(".", 1)[-1].isdigit()
 
 
+def _name(name: dns.name.Name) -> str:
+    return "" if name == dns.name.root else name.to_text(True).lower()
+
+
 def _record(item: object, ttl: int) -> Record:
     if isinstance(item, MX):
-        return Record(item.exchange.to_text(True).lower(), item.preference, ttl=ttl)
+        return Record(_name(item.exchange), item.preference, ttl=ttl)
     if isinstance(item, SRV):
-        return Record(item.target.to_text(True).lower(), item.priority, item.weight, item.port, ttl)
+        return Record(_name(item.target), item.priority, item.weight, item.port, ttl)
     if isinstance(item, TXT):
         return Record(b"".join(item.strings).decode("utf-8", "replace"), ttl=ttl)
     address = getattr(item, "address", None)
     if address is not None:
         return Record(str(address), ttl=ttl)
     target = getattr(item, "target", None)
-    return Record(target.to_text(True) if target is not None else str(item), ttl=ttl)
+    return Record(_name(target) if target is not None else str(item), ttl=ttl)

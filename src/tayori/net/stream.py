@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from typing import cast
 
 from tayori.net.tls import TlsContext, TlsEngine, TlsError, TlsSession
 
 HIGH_WATER = 256 * 1024
+_CREDENTIALS = struct.Struct("3i")
 
 
 class Stream(asyncio.Protocol):
@@ -138,6 +140,14 @@ class Stream(asyncio.Protocol):
             if not raw:
                 return b""
             engine.feed(raw)
+
+    def peer_uid(self) -> int:
+        """The user number of a Unix socket's peer (SO_PEERCRED); -1 when it cannot be told."""
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if sock is None:
+            return -1
+        _, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        return int(uid)
 
     def pending(self) -> bool:
         """Whether bytes have come that nobody has read (reject_unauth_pipelining, STARTTLS)."""

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -222,6 +223,11 @@ class Store:
                 f"UPDATE message SET owner = NULL WHERE owner IS NOT NULL AND owner NOT IN ({marks})"  # noqa: S608
             ).rowcount
 
+    def release_owner(self, owner: int) -> int:
+        """Free what one worker still owns; how many messages."""
+        with self.transaction() as db:
+            return db.execute("UPDATE message SET owner = NULL WHERE owner = ?", (owner,)).rowcount
+
     def recover(self) -> tuple[int, int]:
         """At start, nobody else running: free everything, drop content files no row names.
 
@@ -298,10 +304,7 @@ class Store:
         return changed
 
     def _message(self, row: tuple[int, float, str, int, bytes, int | None, float, int]) -> Message:
-        recipients = tuple(
-            Recipient(*fields[:9], bool(fields[9]), bool(fields[10]))
-            for fields in self._db.execute(schema.SELECT_RECIPIENTS, (row[0],))
-        )
+        recipients = tuple(_recipient(fields) for fields in self._db.execute(schema.SELECT_RECIPIENTS, (row[0],)))
         return Message(
             number=row[0],
             arrival=row[1],
@@ -312,6 +315,13 @@ class Store:
             hold=bool(row[7]),
             recovered=True,
         )
+
+
+def _recipient(row: tuple[Any, ...]) -> Recipient:
+    n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded = row
+    return Recipient(
+        n, address, original, notify, orcpt, attempts, due, enhanced, reason, bool(warned), bool(expanded)
+    )
 
 
 def _row(number: int, r: Recipient) -> tuple[object, ...]:

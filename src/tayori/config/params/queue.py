@@ -65,6 +65,13 @@ ROWS: tuple[Row, ...] = (
     Row("queue_minfree", Kind.NUMBER, "0", "Free bytes that must be left in the queue's file system.", low=0),
     Row("enable_long_queue_ids", Kind.FLAG, "no", status=Status.PLANNED, reason="a later issue"),
     Row(
+        "tayori_single_user",
+        Kind.FLAG,
+        "no",
+        "Run everything, mailbox delivery too, as the user who starts the server, even root.",
+        tayori=True,
+    ),
+    Row(
         "tayori_workers",
         Kind.NUMBER,
         "0",

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.net.system import probe
 from tayori.programs import ipc
+from tayori.programs.daemons.layout import Layout
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE = 0, 64, 65, 66, 69
 EX_SOFTWARE, EX_OSERR, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 70, 71, 73, 74, 75, 77, 78
@@ -47,7 +49,7 @@ def configuration(given: str) -> Settings:
         standard = ("/etc/tayori", "/etc/postfix")
         directory = next((name for name in standard if os.path.exists(f"{name}/main.cf")), standard[0])
     try:
-        return Settings.read(Path(directory))
+        return Settings.read(Path(directory), probe())
     except ConfigError as error:
         raise Failed(str(error), EX_CONFIG) from error
     except OSError as error:
@@ -56,7 +58,7 @@ def configuration(given: str) -> Settings:
 
 def state_directory(settings: Settings) -> str:
     """`$queue_directory/tayori`."""
-    return f"{settings.text('queue_directory')}/tayori"
+    return str(Layout.of(settings).root)
 
 
 def connect(settings: Settings) -> socket.socket:

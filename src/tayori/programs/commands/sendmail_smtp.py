@@ -1,7 +1,7 @@
 """sendmail -bs: SMTP on standard input and output; each message is handed in as sendmail does (RFC 5321).
 
-For mail programs that start sendmail instead of opening a port. Who speaks is the user who started it; access rules of
-the network do not apply (sendmail(1) -bs). Lines may end in LF or CRLF.
+For mail programs that start sendmail instead of opening a port. Who speaks is the user who started it; access rules
+of the network do not apply (sendmail(1) -bs). Lines may end in LF or CRLF.
 """
 
 from __future__ import annotations

@@ -24,14 +24,14 @@ BAD_BASE64 = Reply(501, "5.5.2", "Error: invalid base64 in authentication respon
 
 async def auth(session: Session, argument: bytes) -> Reply | None:
     """AUTH mechanism [initial-response]."""
-    refused = _not_now(session, argument)
+    refused = await _not_now(session, argument)
     if refused is not None:
         return refused
     words = argument.split()
     name = words[0].decode("ascii", "replace").upper()
     authenticator = session.service.authenticator
     assert authenticator is not None
-    if name not in offered(session):
+    if name not in await offered(session):
         session.note(f"warning: {session.peer}: SASL {say.printable(words[0])} authentication failed: not offered")
         return Reply(535, "5.7.8", "Error: authentication failed: Invalid authentication mechanism")
     abuse = authenticator.abuse.check(session.client.address, None)
@@ -65,17 +65,16 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
         except ValueError:
             return BAD_BASE64
         step = await exchange.step(response)
-    return _ended(session, name, step, exchange.username)
+    return _ended(session, name, step, exchange.record.username)
 
 
-def _not_now(session: Session, argument: bytes) -> Reply | None:
+async def _not_now(session: Session, argument: bytes) -> Reply | None:
     """The refusals that come before any mechanism is asked."""
     if session.options.helo_required and session.helo is None:
         return say.SEND_HELO
     if session.service.authenticator is None or not session.options.sasl_enable:
         return Reply(503, "5.5.1", "Error: authentication not enabled")
-    exempt = session.service.auth_exempt
-    if exempt is not None and exempt.now(session.client.address, session.client.name):
+    if await session.listed(session.service.auth_exempt):
         return Reply(503, "5.5.1", "Error: authentication not enabled")
     if session.login is not None:
         return Reply(503, "5.5.1", "Error: already authenticated")
@@ -83,7 +82,7 @@ def _not_now(session: Session, argument: bytes) -> Reply | None:
         return Reply(538, "5.7.0", "Encryption required for requested authentication mechanism")
     if not 1 <= len(argument.split()) <= 2:
         return Reply(501, "5.5.4", "Syntax: AUTH mechanism")
-    if session.service.rates.auth(session.client.address, session.service.event_exempt, session.client.name):
+    if session.service.rates.auth(session.client.address) and not await session.listed(session.service.event_exempt):
         session.note(f"warning: AUTH command rate limit exceeded: {session.peer} for service smtpd")
         return Reply(450, "4.7.1", f"Error: too many AUTH commands from {session.client.address}")
     return None
@@ -99,10 +98,7 @@ def _decode(word: bytes) -> bytes:
 
 
 def _ended(session: Session, name: str, step: object, username: str) -> Reply:
-    authenticator = session.service.authenticator
-    assert authenticator is not None
     if isinstance(step, Success):
-        authenticator.abuse.note(session.client.address, step.username, True)
         session.login = LoginFacts(step.username, name)
         return SUCCESS
     assert isinstance(step, Failure)
@@ -112,5 +108,4 @@ def _ended(session: Session, name: str, step: object, username: str) -> Reply:
         return Reply(454, "4.7.0", "Temporary authentication failure")
     if step.malformed:
         return BAD_BASE64
-    authenticator.abuse.note(session.client.address, username, False)
     return Reply(535, "5.7.8", "Error: authentication failed: authentication failure")

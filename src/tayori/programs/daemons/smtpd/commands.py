@@ -50,10 +50,10 @@ async def helo(session: Session, argument: bytes) -> Reply | None:
 async def ehlo(session: Session, argument: bytes) -> Reply | None:
     """EHLO (RFC 5321 4.1.1.1): one row per extension."""
     refused = await _greeted(session, argument, esmtp=True)
-    return refused or Reply(250, "", "\n".join([session.options.hostname, *_extensions(session)]))
+    return refused or Reply(250, "", "\n".join([session.options.hostname, *await _extensions(session)]))
 
 
-def _extensions(session: Session) -> list[str]:
+async def _extensions(session: Session) -> list[str]:
     options, service = session.options, session.service
     rows = ["PIPELINING", f"SIZE {options.size_limit}" if options.size_limit else "SIZE"]
     if not options.disable_vrfy:
@@ -61,12 +61,12 @@ def _extensions(session: Session) -> list[str]:
     rows.append("ETRN")
     if options.tls_level != "none" and session.tls is None and service.tls is not None:
         rows.append("STARTTLS")
-    mechanisms = offered(session)
+    mechanisms = await offered(session)
     if mechanisms:
         rows.append("AUTH " + " ".join(mechanisms))
         if options.sasl_broken_clients:
             rows.append("AUTH=" + " ".join(mechanisms))
-    if service.xclient_hosts is not None and service.xclient_hosts.now(session.client.address, session.client.name):
+    if await session.listed(service.xclient_hosts):
         rows.append(XCLIENT_ATTRIBUTES)
     rows += ["ENHANCEDSTATUSCODES", "8BITMIME"]
     if options.smtputf8:
@@ -76,12 +76,12 @@ def _extensions(session: Session) -> list[str]:
     return rows
 
 
-def offered(session: Session) -> tuple[str, ...]:
+async def offered(session: Session) -> tuple[str, ...]:
     """The mechanisms this client may use now."""
     service, options = session.service, session.options
     if service.authenticator is None or (options.tls_auth_only and session.tls is None):
         return ()
-    if service.auth_exempt is not None and service.auth_exempt.now(session.client.address, session.client.name):
+    if await session.listed(service.auth_exempt):
         return ()
     session_tls = session.stream.tls
     return service.authenticator.offered(
@@ -108,8 +108,7 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     parsed = _mail_parameters(session, path)
     if isinstance(parsed, Reply):
         return parsed
-    exceeded = session.service.rates.message(session.client.address, session.service.event_exempt, session.client.name)
-    if exceeded:
+    if session.service.rates.message(session.client.address) and not await _exempt(session):
         session.note(f"warning: Message delivery request rate limit exceeded: {session.peer} for service smtpd")
         return Reply(450, "4.7.1", f"Error: too much mail from {session.client.address}")
     session.transaction = parsed
@@ -155,7 +154,9 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
         elif keyword == "AUTH" and equals and options.sasl_enable:
             auth = value
         else:
-            return Reply(555, "5.5.4", f"Unsupported option: {say.printable(word.encode('utf-8', 'surrogateescape'))}")
+            return Reply(
+                555, "5.5.4", f"Unsupported option: {say.printable(word.encode('utf-8', 'surrogateescape'))}"
+            )
     if options.minfree and not session.service.intake.room(size):
         return say.NO_SPACE
     return Transaction(path.address, size, body, utf8, auth)
@@ -187,7 +188,7 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
 
 async def _judge_recipient(session: Session, transaction: Transaction, path: Path) -> Reply:
     facts = session.facts(Stage.RCPT).at(Stage.RCPT, recipient=path.address)
-    if session.service.rates.recipient(session.client.address, session.service.event_exempt, session.client.name):
+    if session.service.rates.recipient(session.client.address) and not await _exempt(session):
         session.note(f"warning: Recipient address rate limit exceeded: {session.peer} for service smtpd")
         return Reply(450, "4.7.1", f"Error: too many recipients from {session.client.address}")
     verdict = await session.service.policy.rcpt(facts)
@@ -205,6 +206,11 @@ async def _judge_recipient(session: Session, transaction: Transaction, path: Pat
     session.transaction = replace(transaction, recipients=recipients)
     _apply(session, verdict)
     return say.RCPT_OK
+
+
+async def _exempt(session: Session) -> bool:
+    """smtpd_client_event_limit_exceptions; asked only when a limit is broken."""
+    return await session.listed(session.service.event_exempt)
 
 
 def _login_note(session: Session, transaction: Transaction) -> str:

@@ -43,7 +43,7 @@ async def data(session: Session, argument: bytes) -> Reply | None:
 
 
 async def _receive(session: Session) -> Body:
-    session.framing.bare = session.bare_mode()
+    session.framing.bare = await session.bare_mode()
     session.framing.start_body(session.options.size_limit)
     while True:
         body = session.framing.body()
@@ -69,7 +69,9 @@ async def _finish(session: Session, body: Body, started: float) -> Reply:
     session.note_verdict(verdict, facts)
     if verdict.reply is not None and not verdict.permitted:
         return verdict.reply
-    kept = tuple((e.kind, e.value) for e in verdict.effects if e.kind in ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND"))
+    kept = tuple(
+        (e.kind, e.value) for e in verdict.effects if e.kind in ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND")
+    )
     if kept:
         transaction = replace(transaction, effects=transaction.effects + kept)
     if verdict.action is Action.DISCARD or transaction.discard:
@@ -86,6 +88,7 @@ async def _finish(session: Session, body: Body, started: float) -> Reply:
             login=session.login,
             options=session.options,
             content=body.content,
+            trusted=await session.service.trusted.client(session.client, session.login, session.tls),
             started=started,
         )
     )

@@ -60,7 +60,11 @@ class SmtpdOptions:
         level = settings.text("smtpd_tls_security_level")
         if not level:
             level = (
-                "encrypt" if settings.flag("smtpd_enforce_tls") else "may" if settings.flag("smtpd_use_tls") else "none"
+                "encrypt"
+                if settings.flag("smtpd_enforce_tls")
+                else "may"
+                if settings.flag("smtpd_use_tls")
+                else "none"
             )
         names, patterns = _forbidden(settings)
         keywords = settings.text("smtpd_discard_ehlo_keywords").replace(",", " ").upper().split()

@@ -12,10 +12,11 @@ from tayori.policy.policy import Policy
 from tayori.policy.rates import Rates
 from tayori.programs.daemons.smtpd.options import SmtpdOptions
 from tayori.programs.daemons.smtpd.values import Transaction
+from tayori.programs.daemons.trusted import Trusted
 from tayori.programs.maillog import MailLog
 from tayori.protocol.reply import Reply
 from tayori.sasl.authenticator import Authenticator
-from tayori.tables.matchlist import NetworkList
+from tayori.tables.matchlist import MatchList
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class Intake(Protocol):
         """Whether the queue's disk has room."""
         ...
 
+    async def flush_site(self, site: str) -> bool:
+        """ETRN: try now what waits for a site; False when it is not ours to flush."""
+        ...
+
     async def receive(self, envelope: Envelope) -> Reply:
         """Clean, keep durably, start delivery: the reply to the end of DATA."""
         ...
@@ -61,9 +66,10 @@ class SmtpdService:
     authenticator: Authenticator | None
     tls: TlsContext | None
     rates: Rates
-    xclient_hosts: NetworkList | None
-    bare_exempt: NetworkList | None
-    auth_exempt: NetworkList | None
-    event_exempt: NetworkList | None
+    xclient_hosts: MatchList | None
+    bare_exempt: MatchList | None
+    auth_exempt: MatchList | None
+    event_exempt: MatchList | None
     client_names: Callable[[str], Awaitable[tuple[str, str, int, int]]]
+    trusted: Trusted
     intake: Intake

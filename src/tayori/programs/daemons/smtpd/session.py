@@ -21,7 +21,9 @@ from tayori.programs.daemons.smtpd.service import SmtpdService
 from tayori.programs.daemons.smtpd.values import Counters, Transaction
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.reply import Reply
+from tayori.protocol.smtp_commands import Row
 from tayori.protocol.smtp_framing import Framing, Line
+from tayori.tables.matchlist import Match, MatchList
 
 Handler = Callable[["Session", bytes], Awaitable[Reply | None]]
 
@@ -71,8 +73,9 @@ class Session:
         self.where = "CONNECT"
         self.lookups = True
         self.draining = False
+        self._counted = ""
+        self._reading = False
         self._out: list[bytes] = []
-        self._idle: asyncio.Future[None] | None = None
 
     @property
     def peer(self) -> str:
@@ -131,7 +134,9 @@ class Session:
     async def input(self) -> None:
         """Wait for more bytes, after sending what is queued. Raises ConnectionError at the end, TimeoutError."""
         self.flush()
+        self._reading = True
         chunk = await self.stream.read()
+        self._reading = False
         if not chunk:
             raise ConnectionResetError
         self.framing.feed(chunk)
@@ -160,7 +165,8 @@ class Session:
         except (ConnectionError, TlsError):
             self.note(f"lost connection after {self.where} from {self.peer}")
         finally:
-            self.service.rates.disconnect(self.client.address)
+            if self._counted:
+                self.service.rates.disconnect(self._counted)
             self.note(f"disconnect from {self.peer} {self.counters}")
             self.stream.close()
 
@@ -169,7 +175,7 @@ class Session:
             await starttls.handshake(self)
         await self.look_up_client()
         self.note(f"connect from {self.peer}")
-        self._check_connection_limits()
+        await self._check_connection_limits()
         await self.banner()
 
     async def look_up_client(self) -> None:
@@ -181,16 +187,20 @@ class Session:
             self.client.server_address, self.client.server_port,
         )  # fmt: skip
 
-    def _check_connection_limits(self) -> None:
-        exempt = self.service.event_exempt
-        if exempt is not None and exempt.now(self.client.address, self.client.name):
-            return
+    async def _check_connection_limits(self) -> None:
         why = self.service.rates.connect(self.client.address)
-        if why:
+        self._counted = self.client.address
+        if why and not await self.listed(self.service.event_exempt):
             self.note(f"warning: Connection {why} limit exceeded: {self.peer} for service smtpd")
-            what = "too many connections" if why == "concurrency" else "too many connections"
-            self.say(Reply(421, "4.7.0", f"{self.options.hostname} Error: {what} from {self.client.address}"))
+            text = f"{self.options.hostname} Error: too many connections from {self.client.address}"
+            self.say(Reply(421, "4.7.0", text))
             raise Closing
+
+    async def listed(self, hosts: MatchList | None) -> bool:
+        """Whether the client is on a list; a table that cannot answer counts as no."""
+        if hosts is None:
+            return False
+        return isinstance(await hosts.match_client(self.client.name, self.client.address), Match)
 
     async def banner(self) -> None:
         """The greeting, or the refusal of the client restrictions where smtpd_delay_reject is off."""
@@ -235,7 +245,7 @@ class Session:
 
     async def _command(self, verb: str, argument: bytes, line: Line) -> Reply | None:
         options = self.options
-        if line.bare and options.bare_newline == "reject" and not self._bare_exempt():
+        if line.bare and options.bare_newline == "reject" and not await self._bare_exempt():
             self.note(f"disconnect: {self.where} from {self.peer}: bare <LF> received")
             self.say(Reply(options.bare_newline_code, "5.5.2", "Error: bare <LF> received"))
             raise Closing
@@ -272,7 +282,7 @@ class Session:
             raise Closing
         return say.UNKNOWN
 
-    def _check_pipelining(self, row: say.Row) -> None:
+    def _check_pipelining(self, row: Row) -> None:
         """RFC 2920 3.1: commands that end a group, or any command of a client that was not told PIPELINING."""
         if self.esmtp and not row.last:
             return
@@ -286,13 +296,20 @@ class Session:
             self.say(say.PIPELINING_BROKEN)
             raise Closing
 
-    def _bare_exempt(self) -> bool:
-        exempt = self.service.bare_exempt
-        return exempt is not None and exempt.now(self.client.address, self.client.name)
+    async def _bare_exempt(self) -> bool:
+        return await self.listed(self.service.bare_exempt)
 
-    def bare_mode(self) -> str:
+    async def bare_mode(self) -> str:
         """What ends a body for this client (smtpd_forbid_bare_newline and its exclusions)."""
-        return "no" if self._bare_exempt() else self.options.bare_newline
+        return "no" if await self._bare_exempt() else self.options.bare_newline
+
+    def interrupt(self) -> None:
+        """The server stops: a session between mails ends now, one inside a mail after it."""
+        self.draining = True
+        if self.transaction is None and self._reading:
+            self.say(Reply(421, "4.3.2", f"{self.options.hostname} Service shutting down"))
+            self.flush()
+            self.stream.close()
 
     def reset(self) -> None:
         """Drop the transaction."""

@@ -21,8 +21,7 @@ _UNAVAILABLE = {"[UNAVAILABLE]": 5, "[TEMPUNAVAIL]": 4}
 
 async def xclient(session: Session, argument: bytes) -> Reply | None:
     """XCLIENT attribute=value …"""
-    hosts = session.service.xclient_hosts
-    if hosts is None or not hosts.now(session.client.address, session.client.name):
+    if not await session.listed(session.service.xclient_hosts):
         return Reply(550, "5.7.0", "Error: insufficient authorization")
     if not argument:
         return Reply(501, "5.5.4", "Syntax: XCLIENT attribute=value...")
@@ -89,9 +88,7 @@ async def _adopt(session: Session, values: dict[str, str]) -> None:
             client = replace(client, reverse_name=name, reverse_code=code)
     if "REVERSE_NAME" in values:
         code = _UNAVAILABLE.get(upper["REVERSE_NAME"], 2)
-        client = replace(
-            client, reverse_name=values["REVERSE_NAME"] if code == 2 else "unknown", reverse_code=code
-        )
+        client = replace(client, reverse_name=values["REVERSE_NAME"] if code == 2 else "unknown", reverse_code=code)
     if values.get("PORT", "").isdigit():
         client = replace(client, port=int(values["PORT"]))
     if "DESTADDR" in values and upper["DESTADDR"] not in _UNAVAILABLE:

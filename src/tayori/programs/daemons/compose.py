@@ -1,0 +1,231 @@
+"""Putting the house together: from Settings to everything a worker needs. Opens files, starts nothing.
+
+Built as root where the master is root, before the worker gives root up, so that keys, password maps and database
+credentials may be readable by root only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tayori.config import smtpdconf
+from tayori.config.mastercf import Service
+from tayori.config.origin import ConfigError
+from tayori.config.settings import Settings
+from tayori.delivery.smtp import SmtpAgent
+from tayori.net.dns import Resolver as Dns
+from tayori.net.tls import TlsContext, server_context
+from tayori.policy.policy import Policy
+from tayori.policy.rates import Board, Limits, Rates
+from tayori.policy.services import Services
+from tayori.programs.daemons.dispatch.remote import Agent
+from tayori.programs.daemons.logins import RelayLogins
+from tayori.programs.daemons.names import DnsNames
+from tayori.programs.daemons.smtpd.options import SmtpdOptions
+from tayori.programs.daemons.smtpd.service import Intake, SmtpdService
+from tayori.programs.daemons.trusted import Trusted
+from tayori.rewrite.aliases import Aliases
+from tayori.rewrite.classes import Classes
+from tayori.rewrite.cleanup import Cleanup
+from tayori.rewrite.keys import Finder
+from tayori.rewrite.recipients import Listing
+from tayori.rewrite.resolve import Resolver
+from tayori.sasl.authenticator import Authenticator
+from tayori.tables.matchlist import Kind, MatchList
+from tayori.tables.registry import Tables
+
+PROGRAMS_REMOTE = ("smtp", "lmtp", "pipe")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all services of a worker share."""
+
+    settings: Settings
+    services: tuple[Service, ...]
+    tables: Tables
+    classes: Classes
+    listing: Listing
+    resolver: Resolver
+    aliases: Aliases
+    finder: Finder
+    cleanup: Cleanup
+    dns: Dns
+    agents: dict[str, Agent]
+    transports: dict[str, str]
+
+    def program(self, transport: str) -> str:
+        """The master.cf program behind a transport name; unknown names stand for themselves."""
+        return self.transports.get(transport, transport)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One smtpd service, all but the worker-bound parts. Listening sockets are found by `service`."""
+
+    service: Service
+    settings: Settings
+    options: SmtpdOptions
+    policy: Policy
+    authenticator: Authenticator | None
+    tls: TlsContext | None
+    xclient_hosts: MatchList | None
+    bare_exempt: MatchList | None
+    auth_exempt: MatchList | None
+    event_exempt: MatchList | None
+    trusted: Trusted
+
+    def bind(self, intake: Intake, board: Board, region: int, dns: Dns) -> SmtpdService:
+        """The finished service of one worker."""
+
+        async def client_names(address: str) -> tuple[str, str, int, int]:
+            names = await dns.client_names(address)
+            return names.name, names.reverse_name, names.name_code, names.reverse_code
+
+        return SmtpdService(
+            options=self.options,
+            policy=self.policy,
+            authenticator=self.authenticator,
+            tls=self.tls,
+            rates=Rates(board, region, self.service.name, Limits.of(self.settings)),
+            xclient_hosts=self.xclient_hosts,
+            bare_exempt=self.bare_exempt,
+            auth_exempt=self.auth_exempt,
+            event_exempt=self.event_exempt,
+            client_names=client_names if self.settings.flag("smtpd_peername_lookup") else _nameless,
+            trusted=self.trusted,
+            intake=intake,
+        )
+
+
+async def _nameless(address: str) -> tuple[str, str, int, int]:
+    return "unknown", "unknown", 5, 5
+
+
+DEFAULT_TRANSPORTS = {
+    "local": "local", "virtual": "virtual", "smtp": "smtp", "relay": "smtp", "lmtp": "lmtp",
+    "error": "error", "retry": "retry", "discard": "discard",
+}  # fmt: skip
+
+
+def furnish(settings: Settings, services: Iterable[Service]) -> House:
+    """Build the shared part. Raises ConfigError."""
+    services = tuple(services)
+    tables = Tables(settings)
+    classes = Classes(settings, tables)
+    dns = Dns()
+    names = DnsNames(settings, dns)
+    transports = dict(DEFAULT_TRANSPORTS)
+    agents: dict[str, Agent] = {}
+    by_name = {s.name: s for s in services if s.kind != "inet"}
+    transports |= {name: "retry" if name == "retry" else service.command for name, service in by_name.items()}
+    for name, program in transports.items():
+        if program in PROGRAMS_REMOTE:
+            agents[name] = _agent(name, program, by_name.get(name), settings, names, tables)
+    return House(
+        settings=settings,
+        services=services,
+        tables=tables,
+        classes=classes,
+        listing=Listing(settings, tables, classes),
+        resolver=Resolver(settings, tables, classes),
+        aliases=Aliases(settings, tables, classes),
+        finder=Finder(settings, classes.is_local),
+        cleanup=Cleanup(settings, tables, classes),
+        dns=dns,
+        agents=agents,
+        transports=transports,
+    )
+
+
+def _agent(
+    name: str, program: str, service: Service | None, settings: Settings, names: DnsNames, tables: Tables
+) -> Agent:
+    own = settings.with_overrides(service.overrides) if service else settings
+    if program == "pipe":
+        from tayori.delivery.pipe import pipe_agent
+
+        assert service is not None
+        return pipe_agent(own, name, service.args, service.origin)
+    prefix = "lmtp" if program == "lmtp" else "smtp"
+    return SmtpAgent(own, names, lmtp=program == "lmtp", logins=RelayLogins.of(own, tables, prefix))
+
+
+def smtpd_services(house: House, refuse: Callable[[ConfigError], None] | None = None) -> list[Built]:
+    """Every inet service that runs smtpd. Raises ConfigError."""
+    tls: dict[tuple[str, ...], TlsContext | None] = {}
+    authenticators: dict[tuple[str, ...], Authenticator | None] = {}
+    built: list[Built] = []
+    for service in house.services:
+        if service.kind != "inet" or service.command != "smtpd":
+            continue
+        settings = house.settings.with_overrides(service.overrides)
+        options = SmtpdOptions.of(settings)
+        built.append(
+            Built(
+                service=service,
+                settings=settings,
+                options=options,
+                policy=Policy(settings, _services(house, settings)),
+                authenticator=_authenticator(house, settings, options, authenticators),
+                tls=_tls(settings, options, tls),
+                xclient_hosts=_hosts(house, settings, "smtpd_authorized_xclient_hosts"),
+                bare_exempt=_hosts(house, settings, "smtpd_forbid_bare_newline_exclusions"),
+                auth_exempt=_hosts(house, settings, "smtpd_sasl_exceptions_networks"),
+                event_exempt=_hosts(house, settings, "smtpd_client_event_limit_exceptions"),
+                trusted=Trusted(settings, house.tables),
+            )
+        )
+    return built
+
+
+def _services(house: House, settings: Settings) -> Services:
+    return Services(
+        tables=house.tables,
+        classes=house.classes,
+        listing=house.listing,
+        resolver=house.dns,
+        mynetworks=MatchList.from_settings(house.tables, settings, "mynetworks", Kind.NETWORK),
+    )
+
+
+def _hosts(house: House, settings: Settings, name: str) -> MatchList | None:
+    found = MatchList.from_settings(house.tables, settings, name, Kind.HOST)
+    return found if found else None
+
+
+def _tls(
+    settings: Settings, options: SmtpdOptions, known: dict[tuple[str, ...], TlsContext | None]
+) -> TlsContext | None:
+    """One context per distinct set of settings: OpenSSL contexts are costly."""
+    if options.tls_level == "none" and not options.tls_wrapper:
+        return None
+    names = (
+        "smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_tls_security_level",
+        "smtpd_tls_protocols", "smtpd_tls_mandatory_protocols", "smtpd_tls_ciphers", "smtpd_tls_ask_ccert",
+        "smtpd_tls_mandatory_ciphers", "smtpd_tls_req_ccert", "smtpd_tls_CAfile", "smtpd_tls_CApath",
+    )  # fmt: skip
+    key = tuple(settings.text(name) for name in names)
+    if key not in known:
+        known[key] = server_context(settings)
+        if known[key] is None and (options.tls_wrapper or options.tls_level == "encrypt"):
+            raise ConfigError(
+                "TLS is demanded but there is no certificate",
+                settings.origin("smtpd_tls_wrappermode") or settings.origin("smtpd_tls_security_level"),
+                "set smtpd_tls_chain_files, or smtpd_tls_cert_file and smtpd_tls_key_file",
+            )
+    return known[key]
+
+
+def _authenticator(
+    house: House, settings: Settings, options: SmtpdOptions, known: dict[tuple[str, ...], Authenticator | None]
+) -> Authenticator | None:
+    """Services with the same SASL settings share one, so that failed logins count together."""
+    if not options.sasl_enable:
+        return None
+    names = [name for name in settings.known_names() if name.startswith(("smtpd_sasl_", "cyrus_sasl_"))]
+    key = tuple(settings.text(name) for name in names)
+    if key not in known:
+        known[key] = Authenticator(settings, smtpdconf.find(settings), tables=house.tables)
+    return known[key]

@@ -1,0 +1,219 @@
+"""The dispatcher: every message that this worker owns, from accepted or claimed to settled (qmgr(8)).
+
+A just-accepted message is delivered from the bytes still in memory; everything else is claimed from the queue
+when due. Memory is bounded: beyond MEMORY bytes of content in hand, or `limit` messages, new mail is left in the
+queue for a later claim. A dead destination costs its messages a look, never a connection, and nobody else's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tayori.delivery.discard import discard
+from tayori.delivery.error import error, retry
+from tayori.delivery.outcome import DeferredDelivery, DeliveryOutcome
+from tayori.programs.daemons.dispatch.ended import Ended, Work, log_line
+from tayori.programs.daemons.dispatch.mailboxes import Mailboxes, repeated
+from tayori.programs.daemons.dispatch.remote import Remote
+from tayori.programs.daemons.dispatch.settle import Settler
+from tayori.programs.maillog import MailLog
+from tayori.queue.engine import SqliteQueue
+from tayori.queue.model import Message, QueueBroken, QueueFull, Recipient, Settlement
+from tayori.rewrite.resolve import Resolver
+from tayori.rewrite.results import Deferred, Resolved
+
+MEMORY = 64 * 1024 * 1024
+CLAIM = 100
+POLL = 1.0
+AT_ONCE: dict[str, Callable[[str], DeliveryOutcome]] = {"error": error, "retry": retry, "discard": discard}
+_log = logging.getLogger("tayori.qmgr")
+
+
+class Programs(Protocol):
+    """Which master.cf program serves a transport name."""
+
+    def program(self, transport: str) -> str:
+        """`smtp` for relay, the name itself when master.cf does not list it."""
+        ...
+
+
+class Dispatcher:
+    """All deliveries of one worker."""
+
+    def __init__(
+        self,
+        queue: SqliteQueue,
+        resolver: Resolver,
+        mailboxes: Mailboxes,
+        remote: Remote,
+        settler: Settler,
+        programs: Programs,
+        log: MailLog,
+        limit: int,
+    ) -> None:
+        self._queue = queue
+        self._resolver = resolver
+        self._mailboxes = mailboxes
+        self._remote = remote
+        self._settler = settler
+        self._programs = programs
+        self._log = log
+        self._limit = limit
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._poller: asyncio.Task[None] | None = None
+        self._draining = False
+
+    @property
+    def active(self) -> int:
+        """Messages in hand."""
+        return len(self._tasks)
+
+    def has_room(self, size: int) -> bool:
+        """Whether a new message may be delivered from memory; else it waits in the queue for a claim."""
+        return not self._draining and len(self._tasks) < self._limit and self._bytes + size <= MEMORY
+
+    def start(self, message: Message) -> None:
+        """Deliver a message that this worker owns."""
+        self._bytes += message.size
+        self._tasks[message.number] = asyncio.create_task(self._guarded(message))
+
+    def wake(self) -> None:
+        """Look for due mail now (a flush, a bounce was born)."""
+        self._wake.set()
+
+    def begin(self) -> None:
+        """Start claiming due mail."""
+        self._poller = asyncio.create_task(self._poll())
+
+    async def drain(self, seconds: float) -> None:
+        """Stop claiming; give what is in hand some time. What is not finished is released by the caller."""
+        self._draining = True
+        if self._poller is not None:
+            self._poller.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+        for task in list(self._tasks.values()):
+            task.cancel()
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), POLL)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                await self._claim()
+            except (QueueFull, QueueBroken) as error:
+                _log.warning("the queue cannot be read: %s", error)
+
+    async def _claim(self) -> None:
+        while len(self._tasks) < self._limit and self._bytes < MEMORY:
+            now = time.time()
+            due = await self._queue.call(lambda store: store.next_due())
+            if due is None or due > now:
+                return
+            messages = await self._queue.claim(now, min(CLAIM, self._limit - len(self._tasks)))
+            for message in messages:
+                self._qmgr(f"{message.id}: from=<{message.sender}>, size={message.size}, "
+                           f"nrcpt={len(message.recipients)} (queue active)")  # fmt: skip
+                self.start(message)
+            if not messages:
+                return
+            await asyncio.sleep(0)
+
+    def _qmgr(self, text: str) -> None:
+        self._log.line("qmgr", text)
+
+    async def _guarded(self, message: Message) -> None:
+        try:
+            await self._deliver(message)
+        except (QueueFull, QueueBroken) as error:
+            _log.error("%s: cannot be settled: %s", message.id, error)
+        except Exception:
+            # one message must never take the worker down; it stays in the queue and is tried later
+            _log.exception("%s: delivery failed unexpectedly; tried again later", message.id)
+            later = tuple(_later(r, time.time() + 300, "internal error") for r in message.recipients)
+            await self._queue.settle(Settlement(message.number, later=later))
+        finally:
+            self._bytes -= message.size
+            self._tasks.pop(message.number, None)
+
+    async def _deliver(self, message: Message) -> None:
+        begun = time.time()
+        content = message.content
+        if content is None:
+            try:
+                content = await self._queue.content(message.number)
+            except KeyError:
+                _log.error("%s: its content is gone; the message cannot be delivered", message.id)
+                await self._queue.settle(Settlement(message.number, finished=True))
+                return
+        ready = tuple(r for r in message.recipients if r.due <= begun)
+        waiting = tuple(r for r in message.recipients if r.due > begun)
+        work = Work(message, content, begun)
+        ended = await self._route(work, ready)
+        now = time.time()
+        for end in ended:
+            if not end.forwards:
+                self._log.line(end.program, log_line(end, message, begun, now))
+        settlement = await self._settler.settle(work, ended, waiting, now)
+        await self._queue.settle(settlement)
+        if settlement.finished:
+            self._qmgr(f"{message.id}: removed")
+        if settlement.messages:
+            self.wake()
+
+    async def _route(self, work: Work, recipients: Sequence[Recipient]) -> list[Ended]:
+        """Resolve each recipient, then deliver per route, all routes at once."""
+        ended: list[Ended] = []
+        local: list[Recipient] = []
+        virtual: list[Recipient] = []
+        remote: dict[tuple[str, str, str], list[Recipient]] = defaultdict(list)
+        for recipient in recipients:
+            resolved = await self._resolver.resolve(recipient.address, work.message.sender)
+            if isinstance(resolved, Deferred):
+                text = f"address resolver failure: {resolved.why}"
+                ended.append(Ended(recipient, DeferredDelivery(text, "4.3.0"), "error"))
+                continue
+            program = self._programs.program(resolved.transport)
+            if program == "local":
+                local.append(recipient)
+            elif program == "virtual":
+                virtual.append(recipient)
+            elif program in AT_ONCE:
+                ended.append(_at_once(recipient, resolved, program))
+            else:
+                remote[program, resolved.transport, resolved.nexthop].append(recipient)
+        if not remote:
+            if local or virtual:
+                ended += await repeated(self._mailboxes, work, local, virtual)
+            return ended
+        routes = [
+            self._remote.deliver(work, program, transport, nexthop, some)
+            for (program, transport, nexthop), some in remote.items()
+        ]
+        if local or virtual:
+            routes.append(repeated(self._mailboxes, work, local, virtual))
+        for part in await asyncio.gather(*routes):
+            ended += part
+        return ended
+
+
+def _at_once(recipient: Recipient, resolved: Resolved, program: str) -> Ended:
+    """The transports that ask nobody."""
+    outcome = AT_ONCE[program](resolved.nexthop)
+    return Ended(recipient, outcome, program)
+
+
+def _later(recipient: Recipient, due: float, reason: str) -> Recipient:
+    return msgspec.structs.replace(recipient, due=due, reason=reason, enhanced="4.3.0")

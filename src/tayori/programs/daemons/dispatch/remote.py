@@ -1,0 +1,121 @@
+"""Routes that leave the machine, or go to a program: smtp, relay, lmtp, pipe; with the limits of each destination."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from tayori.delivery.outcome import DeferredDelivery
+from tayori.delivery.smtp_job import Attempt
+from tayori.programs.daemons.dispatch.ended import Ended, Work
+from tayori.queue.model import Attributes, Recipient
+from tayori.schedule.destinations import Busy, Dead, Destinations, Go
+from tayori.schedule.feedback import Limits
+
+MAX_WAITING = 500
+"""Messages that may wait in memory for a slot of one destination; more go back to the queue."""
+WAIT_AGAIN = 15.0
+
+
+class Agent(Protocol):
+    """A delivery agent for one message and one next hop."""
+
+    async def deliver(
+        self,
+        nexthop: str,
+        sender: str,
+        content: bytes,
+        recipients: Iterable[Recipient],
+        attributes: Attributes | None = None,
+    ) -> Attempt:
+        """One outcome per delivery number; never raises for what the other side does."""
+        ...
+
+    def close(self) -> None:
+        """End idle sessions."""
+        ...
+
+
+class Remote:
+    """Asks the destination for a slot, then the agent for the delivery."""
+
+    def __init__(
+        self, agents: Mapping[str, Agent], destinations: Destinations, limits: Callable[[str], Limits]
+    ) -> None:
+        """`agents` by transport: the name of a master.cf service."""
+        self._agents = agents
+        self._destinations = destinations
+        self._limits = limits
+        self._waiting: dict[tuple[str, str], deque[asyncio.Future[None]]] = {}
+
+    async def deliver(
+        self, work: Work, program: str, transport: str, nexthop: str, recipients: Sequence[Recipient]
+    ) -> list[Ended]:
+        """Deliver to one next hop, in groups of the transport's recipient limit."""
+        agent = self._agents.get(transport)
+        if agent is None:
+            text = f"mail transport {transport} is not available"
+            return [Ended(r, DeferredDelivery(text, "4.3.0"), "error") for r in recipients]
+        most = self._limits(transport).recipients or len(recipients)
+        groups = [recipients[at : at + most] for at in range(0, len(recipients), most)]
+        ended: list[Ended] = []
+        for group in groups:
+            ended += await self._group(agent, work, program, transport, nexthop, tuple(group))
+        return ended
+
+    async def _group(
+        self, agent: Agent, work: Work, program: str, transport: str, nexthop: str, group: tuple[Recipient, ...]
+    ) -> list[Ended]:
+        go = await self._slot(transport, nexthop)
+        if isinstance(go, Dead):
+            text = go.reason or "delivery temporarily suspended"
+            if not text.startswith("delivery temporarily suspended"):
+                text = f"delivery temporarily suspended: {text}"
+            return [Ended(r, DeferredDelivery(text, "4.4.1"), "error", until=go.until, attempted=True) for r in group]
+        if isinstance(go, Busy):
+            again = time.time() + WAIT_AGAIN
+            text = "the destination is busy with earlier mail"
+            return [Ended(r, DeferredDelivery(text, "4.4.5"), "error", until=again, attempted=False) for r in group]
+        attempt = Attempt({})
+        try:
+            message = work.message
+            attempt = await agent.deliver(nexthop, message.sender, work.content, group, message.attributes)
+        finally:
+            self._destinations.finished(transport, nexthop, time.time(), attempt.healthy, attempt.reason, go)
+            self._next(transport, nexthop)
+        missing = DeferredDelivery("the delivery agent gave no answer", "4.3.0")
+        return [Ended(r, attempt.outcomes.get(r.n, missing), program) for r in group]
+
+    async def _slot(self, transport: str, nexthop: str) -> Go | Dead | Busy:
+        key = transport, nexthop
+        for _ in range(MAX_WAITING):
+            decision = self._destinations.start(transport, nexthop, time.time())
+            if not isinstance(decision, Busy):
+                return decision
+            queue = self._waiting.setdefault(key, deque())
+            if len(queue) >= MAX_WAITING:
+                return decision
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            queue.append(turn)
+            try:
+                await turn
+            finally:
+                if turn in queue:
+                    queue.remove(turn)
+        return Busy()
+
+    def _next(self, transport: str, nexthop: str) -> None:
+        key = transport, nexthop
+        queue = self._waiting.get(key)
+        while queue:
+            turn = queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                # a death lets all who wait learn of it; otherwise one slot wakes one
+                if not isinstance(self._destinations.state(transport, nexthop, time.time()), Dead):
+                    break
+        if queue is not None and not queue:
+            self._waiting.pop(key, None)

@@ -1,0 +1,223 @@
+"""The way into the queue: a message from a session, from sendmail or from inside, cleaned, kept, sent on its way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+
+from tayori.config.settings import Settings
+from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
+from tayori.programs.daemons.smtpd.service import Envelope
+from tayori.programs.maillog import MailLog
+from tayori.protocol import smtp_commands as say
+from tayori.protocol.received import Trace, received, rfc5322_date
+from tayori.protocol.reply import Reply
+from tayori.queue.engine import SqliteQueue
+from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient
+from tayori.rewrite.cleanup import Cleanup, Incoming
+from tayori.rewrite.results import Cleaned, Rewritten
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """What access(5) actions ask beyond the content: HOLD, FILTER."""
+
+    hold: bool = False
+    filter: str = ""
+
+
+NOTHING = Forced()
+
+
+class Intake:
+    """One per worker; `dispatcher` is set once it stands."""
+
+    dispatcher: Dispatcher
+
+    def __init__(self, settings: Settings, queue: SqliteQueue, cleanup: Cleanup, log: MailLog) -> None:
+        self.log = log
+        self._queue = queue
+        self._cleanup = cleanup
+        self._hostname = settings.text("myhostname")
+        self._mail_name = settings.text("mail_name")
+        self._date = (0, "")
+
+    def next_number(self) -> int:
+        """A queue number. Raises QueueBroken."""
+        return self._queue.next_number()
+
+    def room(self, size: int) -> bool:
+        """Whether the queue's disk has room."""
+        return self._queue.room(size)
+
+    async def flush_site(self, site: str) -> bool:
+        """ETRN: only relay domains are flushed, and flushing all that is due does no harm."""
+        return False
+
+    def date(self, now: float) -> str:
+        """The date header's text; made once a second."""
+        second = int(now)
+        if self._date[0] != second:
+            self._date = second, rfc5322_date(datetime.fromtimestamp(second).astimezone())
+        return self._date[1]
+
+    async def receive(self, envelope: Envelope) -> Reply:
+        """From the end of DATA to 250: durable first, then the reply; delivery starts at once."""
+        transaction, client, options = envelope.transaction, envelope.client, envelope.options
+        now = time.time()
+        number = transaction.number
+        shown = transaction.recipients[0].address if len(transaction.recipients) == 1 else ""
+        login = envelope.login.username if envelope.login and options.sasl_authenticated_header else ""
+        trace = received(
+            Trace(
+                helo=envelope.helo,
+                client_name=client.name,
+                client_address=client.address,
+                hostname=options.hostname,
+                mail_name=options.mail_name,
+                protocol=envelope.protocol,
+                queue_id=transaction.queue_id,
+                date=self.date(now),
+                recipient=shown,
+                tls=_tls_text(envelope) if options.tls_received else "",
+                login=login,
+            )
+        )
+        attributes = Attributes(
+            client_name=client.name,
+            client_address=client.address,
+            client_port=client.port,
+            helo=envelope.helo,
+            protocol=envelope.protocol,
+            sasl_method=envelope.login.method if envelope.login else "",
+            sasl_username=envelope.login.username if envelope.login else "",
+            sasl_sender=transaction.auth,
+            body=transaction.body,
+            smtputf8=transaction.smtputf8,
+        )
+        incoming = Incoming(
+            sender=transaction.sender,
+            recipients=tuple(Rewritten(r.address, r.address, r.notify, r.orcpt) for r in transaction.recipients),
+            content=envelope.content,
+            trace=trace,
+            remote=not envelope.trusted,
+            now=now,
+            queue_id=transaction.queue_id,
+        )
+        incoming, forced = _with_effects(incoming, transaction.effects)
+        return await self.keep(number, incoming, attributes, envelope.started or now, forced)
+
+    async def keep(
+        self, number: int, incoming: Incoming, attributes: Attributes, arrival: float, forced: Forced = NOTHING
+    ) -> Reply:
+        """Clean and keep; the reply a client gets. Nothing is kept unless it is a 250."""
+        cleaned = await self._cleanup.clean(incoming)
+        queue_id = f"{number:X}"
+        for note in cleaned.notes:
+            self.log.line("cleanup", f"{queue_id}: {note}")
+        if cleaned.reject is not None:
+            return Reply(*cleaned.reject)
+        self.log.line("cleanup", f"{queue_id}: message-id={cleaned.message_id}")
+        if cleaned.discard or not cleaned.recipients:
+            return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+        message = _message(number, arrival, cleaned, attributes, forced)
+        hot = not message.hold and self.dispatcher.has_room(message.size)
+        try:
+            await self._queue.accept(message, owned=hot)
+        except QueueFull:
+            self.log.line("smtpd", f"warning: {queue_id}: not enough space for the queue")
+            return say.NO_SPACE
+        except QueueBroken as error:
+            self.log.line("smtpd", f"warning: {queue_id}: queue write error: {error}")
+            return say.QUEUE_ERROR
+        where = "queue active" if hot else "queue hold" if message.hold else "queue deferred"
+        self.log.line(
+            "qmgr",
+            f"{queue_id}: from=<{message.sender}>, size={message.size}, nrcpt={len(message.recipients)} ({where})",
+        )
+        if hot:
+            self.dispatcher.start(message)
+        return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+
+    async def reborn(self, message: Message) -> Message | None:
+        """A message born inside (bounce, forward): its addresses go through cleanup, its content does not change
+        but for what cleanup adds; None when nobody is left to get it."""
+        incoming = Incoming(
+            sender=message.sender,
+            recipients=tuple(
+                Rewritten(r.address, r.original or r.address, r.notify, r.orcpt) for r in message.recipients
+            ),
+            content=message.content or b"",
+            remote=False,
+            now=message.arrival,
+            queue_id=message.id,
+            internal=True,
+        )
+        cleaned = await self._cleanup.clean(incoming)
+        if cleaned.reject is not None:
+            return message
+        if not cleaned.recipients:
+            return None
+        return msgspec.structs.replace(
+            message,
+            sender=cleaned.sender,
+            content=cleaned.content,
+            size=len(cleaned.content),
+            recipients=tuple(_recipient(n, r) for n, r in enumerate(cleaned.recipients, start=1)),
+        )
+
+
+def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> tuple[Incoming, Forced]:
+    """access(5): PREPEND, REDIRECT, BCC, HOLD, FILTER."""
+    if not effects:
+        return incoming, NOTHING
+    trace, recipients, forced = incoming.trace, incoming.recipients, NOTHING
+    for kind, value in effects:
+        if kind == "PREPEND":
+            trace = value.encode("utf-8", "surrogateescape") + b"\n" + trace
+        elif kind == "REDIRECT":
+            recipients = (Rewritten(value, value),)
+        elif kind == "BCC":
+            recipients = (*recipients, Rewritten(value, value, "NEVER"))
+        elif kind == "HOLD":
+            forced = replace(forced, hold=True)
+        elif kind == "FILTER":
+            forced = replace(forced, filter=value)
+    return replace(incoming, trace=trace, recipients=recipients), forced
+
+
+def _message(
+    number: int, arrival: float, cleaned: Cleaned, attributes: Attributes, forced: Forced = NOTHING
+) -> Message:
+    chosen = forced.filter or cleaned.filter
+    if cleaned.message_id or chosen:
+        attributes = msgspec.structs.replace(attributes, message_id=cleaned.message_id, filter=chosen)
+    return Message(
+        number=number,
+        arrival=arrival,
+        sender=cleaned.sender,
+        size=len(cleaned.content),
+        attributes=attributes,
+        recipients=tuple(_recipient(n, r) for n, r in enumerate(cleaned.recipients, start=1)),
+        content=cleaned.content,
+        hold=forced.hold or bool(cleaned.hold),
+    )
+
+
+def _recipient(n: int, rewritten: Rewritten) -> Recipient:
+    return Recipient(n, rewritten.address, rewritten.original, rewritten.notify, rewritten.orcpt)
+
+
+def _tls_text(envelope: Envelope) -> str:
+    tls = envelope.tls
+    if tls is None:
+        return ""
+    first = f"(using {tls.protocol} with cipher {tls.cipher} ({tls.bits}/{tls.bits} bits))"
+    if tls.subject_cn:
+        state = "verified OK" if tls.verified else "not verified"
+        return f'{first}\n\t(Client CN "{tls.subject_cn}", Issuer "{tls.issuer_cn}" ({state}))'
+    asked = envelope.options.tls_ask_cert or envelope.options.tls_require_cert
+    return f"{first}\n\t({'Client did not present a certificate' if asked else 'No client certificate requested'})"

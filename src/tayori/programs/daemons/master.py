@@ -1,0 +1,455 @@
+"""The master: opens ports, starts the local process and the workers, watches them, reloads and stops (master(8)).
+
+It is small on purpose and speaks to nobody: what it knows, children inherit by fork. A child that dies is started
+again, with growing pauses when it dies at once; a configuration that does not hold up is refused at reload and the
+running one goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tayori.config.mastercf import Service, read_services
+from tayori.config.origin import ConfigError
+from tayori.config.settings import Settings
+from tayori.net.listen import addresses_for, listen
+from tayori.net.system import probe
+from tayori.policy.rates import Board
+from tayori.programs.daemons import local, worker
+from tayori.programs.daemons.compose import furnish, smtpd_services
+from tayori.programs.daemons.layout import Layout, Owner, mail_owner
+from tayori.programs.daemons.notify import notify
+from tayori.programs.daemons.worker import Plan
+from tayori.programs.maillog import MailLog
+from tayori.queue.store import Store
+
+REGIONS = 64
+STOP_SECONDS = 20.0
+Address = tuple[int, str, int]
+
+
+@dataclass(slots=True)
+class Child:
+    """One process. `number` owns queue rows (0: none); `retired` children are not started again."""
+
+    pid: int
+    kind: str
+    number: int = 0
+    region: int = -1
+    started: float = field(default_factory=time.monotonic)
+    retired: bool = False
+    ready: int = -1
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A child to start, not before `at` (monotonic seconds)."""
+
+    kind: str
+    region: int
+    at: float
+
+
+class Master:
+    """One instance. `announce` tells the person at the terminal; `refuse` findings stop a start."""
+
+    def __init__(
+        self,
+        directory: str,
+        vet: Callable[[Settings, tuple[Service, ...]], list[str]],
+        announce: Callable[[str], None],
+    ) -> None:
+        self.directory = directory
+        self.vet = vet
+        self.announce = announce
+        self.children: dict[int, Child] = {}
+        self.wanted: list[Wanted] = []
+        self.sockets: dict[Address, socket.socket] = {}
+        self.board = Board(REGIONS)
+        self.next_number = 1
+        self.failures: dict[str, int] = {}
+        self.signals: list[int] = []
+        self.stopping = False
+        self.said_ready = False
+
+    def load(self) -> tuple[Settings, tuple[Service, ...]]:
+        """Read and vet the configuration. Raises ConfigError."""
+        settings = Settings.read(self.directory, probe())
+        services = tuple(read_services(settings))
+        refused = self.vet(settings, services)
+        if refused:
+            raise ConfigError("\n".join(refused))
+        self._rehearse(settings, services)
+        return settings, services
+
+    def _rehearse(self, settings: Settings, services: tuple[Service, ...]) -> None:
+        """Build everything once in a throw-away process, so that a bad table or certificate is found before any
+        worker depends on it. Raises ConfigError."""
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                smtpd_services(furnish(settings, services))
+                mail_owner(settings)
+                code = 0
+            except ConfigError as error:
+                os.write(write_end, str(error).encode("utf-8", "replace")[:4000])
+            except Exception:
+                os.write(write_end, traceback.format_exc().encode("utf-8", "replace")[-4000:])
+            finally:
+                os._exit(code)
+        os.close(write_end)
+        with open(read_end, "rb") as pipe:
+            why = pipe.read().decode("utf-8", "replace")
+        _, status = os.waitpid(pid, 0)
+        if status != 0:
+            raise ConfigError(why or f"the configuration cannot be used (status {status})")
+
+    def start(self) -> None:
+        """Load, take the lock, open ports, recover the queue. Raises ConfigError: nothing is left running."""
+        self.settings, self.services = self.load()
+        self.layout = Layout.of(self.settings)
+        self.owner: Owner | None = mail_owner(self.settings)
+        self.layout.make(self.owner)
+        self._lock()
+        self.plan_sockets = self._open_ports(self.settings, self.services)
+        self.submit = self._unix(self.layout.submit_socket, 0o666)
+        self.local = self._unix(self.layout.local_socket, 0o600)
+        service_log = bool(os.environ.get("INVOCATION_ID")) or not sys.stderr.isatty()
+        self.log = MailLog(self.settings, syslog=service_log and self.settings.system.root)
+        messages, orphans = self._recover()
+        self.log.line("master", f"daemon started -- tayori, configuration {self.directory}")
+        if messages:
+            self.log.line("master", f"{messages} messages were waiting in the queue")
+        if orphans:
+            self.log.line("master", f"{orphans} content files without a message were removed")
+
+    def _lock(self) -> None:
+        self._pid_fd = os.open(self.layout.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._pid_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = os.read(self._pid_fd, 20).decode("ascii", "replace").strip() or "?"
+            raise ConfigError(
+                f"a tayori with this queue_directory is running already (process {pid})",
+                self.settings.origin("queue_directory"),
+                f"stop it with: tayori stop -c {self.directory}",
+            ) from None
+        os.ftruncate(self._pid_fd, 0)
+        os.pwrite(self._pid_fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _open_ports(
+        self, settings: Settings, services: tuple[Service, ...]
+    ) -> tuple[tuple[Service, tuple[socket.socket, ...]], ...]:
+        """Sockets for every smtpd service; those already open are used again. Raises ConfigError."""
+        opened: list[Address] = []
+        plan: list[tuple[Service, tuple[socket.socket, ...]]] = []
+        kept: set[Address] = set()
+        try:
+            for service in services:
+                if service.kind != "inet" or service.command != "smtpd":
+                    continue
+                host, port = service.host_port()
+                found: list[socket.socket] = []
+                for family, address in addresses_for(settings.with_overrides(service.overrides), host):
+                    key = int(family), address, port
+                    if key not in self.sockets:
+                        self.sockets[key] = listen(family, address, port, service.origin)
+                        opened.append(key)
+                    kept.add(key)
+                    found.append(self.sockets[key])
+                plan.append((service, tuple(found)))
+            if not plan:
+                raise ConfigError("master.cf has no smtpd service on a port", None, "add: smtp inet n - n - - smtpd")
+        except ConfigError:
+            for key in opened:
+                self.sockets.pop(key).close()
+            raise
+        for key in set(self.sockets) - kept:
+            self.sockets.pop(key).close()
+        return tuple(plan)
+
+    def _unix(self, path: Path, mode: int) -> socket.socket:
+        path.unlink(missing_ok=True)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.bind(str(path))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the socket {path}: {error}",
+                self.settings.origin("queue_directory"),
+                "a path may have 107 characters at most: choose a shorter queue_directory",
+            ) from error
+        os.chmod(path, mode)
+        if self.owner is not None:
+            os.chown(path, self.owner.uid, self.owner.gid)
+        sock.listen(1024)
+        sock.setblocking(False)
+        return sock
+
+    def _recover(self) -> tuple[int, int]:
+        """Free what an earlier run held; in a child, since SQLite must not cross a fork. Raises ConfigError."""
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if self.owner is not None:
+                    self.owner.become()
+                store = Store(self.layout.queue)
+                count, orphans = store.recover()
+                store.close()
+                os.write(write_end, f"{count} {orphans}".encode())
+                os._exit(0)
+            except Exception as error:
+                os.write(write_end, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4000])
+            finally:
+                os._exit(1)
+        os.close(write_end)
+        with open(read_end, "rb") as pipe:
+            said = pipe.read().decode("utf-8", "replace")
+        _, status = os.waitpid(pid, 0)
+        if status != 0:
+            raise ConfigError(f"the queue in {self.layout.queue} cannot be opened: {said}")
+        waiting, _, removed = said.partition(" ")
+        return int(waiting), int(removed)
+
+    def workers(self) -> int:
+        """tayori_workers, or one per core."""
+        return min(REGIONS // 2, self.settings.number("tayori_workers") or len(os.sched_getaffinity(0)))
+
+    def run(self) -> int:
+        """Start children and watch them until SIGTERM; the exit status."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda n, _: self.signals.append(n))
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self.wanted = [Wanted("local", -1, 0.0)] + [Wanted("worker", n, 0.0) for n in range(self.workers())]
+        deadline = 0.0
+        while True:
+            now = time.monotonic()
+            if not self.stopping:
+                self._start_wanted(now)
+            elif not self.children:
+                break
+            elif now > deadline:
+                for child in self.children.values():
+                    _kill(child.pid, signal.SIGKILL)
+            pause = 1.0 if self.stopping or self.wanted else 60.0
+            watched = [c.ready for c in self.children.values() if c.ready >= 0]
+            readable, _, _ = select.select([wake_read, *watched], [], [], pause)
+            if wake_read in readable:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(wake_read, 4096)
+            self._note_ready(readable)
+            while self.signals:
+                came = self.signals.pop(0)
+                if came == signal.SIGHUP and not self.stopping:
+                    self.reload()
+                elif came in (signal.SIGTERM, signal.SIGINT) and not self.stopping:
+                    self.stopping = True
+                    deadline = time.monotonic() + STOP_SECONDS
+                    self._stop()
+            self._reap()
+        self.log.line("master", "stopped")
+        for path in (self.layout.pid_file, self.layout.submit_socket, self.layout.local_socket):
+            path.unlink(missing_ok=True)
+        return 0
+
+    def _stop(self) -> None:
+        self.log.line("master", "terminating")
+        notify("STOPPING=1")
+        for child in self.children.values():
+            if child.kind == "worker":
+                _kill(child.pid, signal.SIGTERM)
+        self._stop_local_when_alone()
+
+    def _stop_local_when_alone(self) -> None:
+        """The local process goes last: workers finish what they have in hand through it."""
+        if self.stopping and not any(c.kind == "worker" for c in self.children.values()):
+            for child in self.children.values():
+                _kill(child.pid, signal.SIGTERM)
+
+    def _start_wanted(self, now: float) -> None:
+        due = [w for w in self.wanted if w.at <= now]
+        self.wanted = [w for w in self.wanted if w.at > now]
+        for want in due:
+            if want.kind == "local":
+                self._fork("local", -1, 0)
+            else:
+                self.next_number += 1
+                self.board.clear(want.region)
+                self._fork("worker", want.region, self.next_number)
+
+    def _fork(self, kind: str, region: int, number: int) -> None:
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        self.log.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read_end)
+            self._child(kind, region, number, write_end)
+        os.close(write_end)
+        self.children[pid] = Child(pid, kind, number, region, ready=read_end)
+
+    def _child(self, kind: str, region: int, number: int, ready_fd: int) -> None:
+        """In the new process; never returns."""
+        code = 1
+        signal.set_wakeup_fd(-1)
+        for which in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(which, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.close(self._pid_fd)
+        for other in self.children.values():
+            if other.ready >= 0:
+                os.close(other.ready)
+        _die_with_parent()
+        self.log.adopt()
+
+        def ready() -> None:
+            os.write(ready_fd, b"1")
+            os.close(ready_fd)
+
+        try:
+            if kind == "local":
+                uids = {os.geteuid(), 0} | ({self.owner.uid} if self.owner else set())
+                ready()
+                local.run(self.local, self.settings, allowed_uids=uids, single_user=self.owner is None)
+            else:
+                worker.run(self._plan(region, number), ready)
+            code = 0
+        except ConfigError as error:
+            self.log.line(kind, f"fatal: {error}")
+        except BaseException:
+            for line in traceback.format_exc().splitlines():
+                self.log.line(kind, f"fatal: {line}")
+        finally:
+            self.log.flush()
+            os._exit(code)
+
+    def _plan(self, region: int, number: int) -> Plan:
+        return Plan(
+            settings=self.settings,
+            services=self.services,
+            sockets=tuple(sockets for _, sockets in self.plan_sockets),
+            submit=self.submit,
+            layout=self.layout,
+            owner=self.owner,
+            board=self.board,
+            log=self.log,
+            region=region,
+            number=number,
+            living=tuple(c.number for c in self.children.values() if c.number),
+        )
+
+    def _note_ready(self, readable: list[int]) -> None:
+        for child in self.children.values():
+            if child.ready in readable:
+                said = os.read(child.ready, 1)
+                os.close(child.ready)
+                child.ready = -1
+                if said:
+                    self.failures.pop(f"{child.kind}{child.region}", None)
+        settled = not self.wanted and all(c.ready < 0 for c in self.children.values())
+        if not self.said_ready and settled and len(self.children) == self.workers() + 1:
+            self.said_ready = True
+            notify("READY=1")
+            self.announce(self.where())
+
+    def where(self) -> str:
+        """The ports in words."""
+        rows = []
+        for service, sockets in self.plan_sockets:
+            for sock in sockets:
+                host, port = sock.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                rows.append(f"{shown}:{port} ({service.name})")
+        return ", ".join(rows)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self.children.pop(pid, None)
+            if child is None:
+                continue
+            if child.ready >= 0:
+                os.close(child.ready)
+            if child.region >= 0:
+                self.board.clear(child.region)
+            if not self.stopping and not child.retired:
+                self._replace(child, status)
+            self._stop_local_when_alone()
+
+    def _replace(self, child: Child, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        key = f"{child.kind}{child.region}"
+        quick = time.monotonic() - child.started < 10
+        self.failures[key] = self.failures.get(key, 0) + 1 if quick and code >= 0 else 0
+        pause = min(60.0, 0.5 * 2 ** min(self.failures[key], 7)) if self.failures[key] else 0.0
+        again = f"; starting another in {pause:g} s" if pause else "; starting another"
+        self.log.line("master", f"warning: {child.kind} process {child.pid} ended: {how}{again}")
+        self.wanted.append(Wanted(child.kind, child.region, time.monotonic() + pause))
+
+    def reload(self) -> None:
+        """New workers with the new configuration, old ones finish; a bad configuration changes nothing."""
+        notify("RELOADING=1\nMONOTONIC_USEC=" + str(time.monotonic_ns() // 1000))
+        try:
+            settings, services = self.load()
+            if Layout.of(settings) != self.layout:
+                raise ConfigError(
+                    "queue_directory changed", settings.origin("queue_directory"), "stop and start instead"
+                )
+            plan = self._open_ports(settings, services)
+        except ConfigError as error:
+            for line in str(error).splitlines():
+                self.log.line("master", f"error: reload refused, the running configuration stays: {line}")
+            notify("READY=1")
+            return
+        self.settings, self.services, self.plan_sockets = settings, services, plan
+        self.log = MailLog(settings, syslog=self.log._syslog is not None)
+        self.log.line("master", f"reload -- tayori, configuration {self.directory}")
+        old = [c for c in self.children.values() if not c.retired]
+        used = {c.region for c in self.children.values()}
+        free = [n for n in range(REGIONS) if n not in used]
+        self.wanted = [w for w in self.wanted if w.kind == "local"]
+        for region in free[: self.workers()]:
+            self.next_number += 1
+            self._fork("worker", region, self.next_number)
+        for child in old:
+            if child.kind == "worker":
+                child.retired = True
+                _kill(child.pid, signal.SIGUSR1)
+            else:
+                # the local process reads its settings at start; one that ends cleanly is started again at once
+                _kill(child.pid, signal.SIGTERM)
+        notify("READY=1")
+
+
+def _kill(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _die_with_parent() -> None:
+    """A child whose master was killed ends too, so that the next start finds nothing in its way (prctl(2))."""
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)

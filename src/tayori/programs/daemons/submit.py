@@ -1,0 +1,321 @@
+"""The submit socket: sendmail, mailq and the queue tools talk to a worker here (sendmail(1), postqueue(1)).
+
+Frames of programs.ipc. The caller is known by SO_PEERCRED: anybody may submit (authorized_submit_users) and list
+(authorized_mailq_users) as configured; deleting, holding and reading mail are for root and the mail owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pwd
+import socket
+import stat
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+
+from tayori.config.settings import Settings
+from tayori.net.stream import Stream
+from tayori.programs import ipc
+from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
+from tayori.programs.daemons.intake import Intake
+from tayori.programs.daemons.layout import Layout, Owner
+from tayori.protocol.received import rfc5322_date
+from tayori.queue.engine import SqliteQueue
+from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull
+from tayori.rewrite.cleanup import Incoming
+from tayori.rewrite.results import Rewritten
+
+_log = logging.getLogger("tayori.pickup")
+IDLE_SECONDS = 60.0
+Answer = dict[str, object]
+
+
+class NotAllowed(Exception):
+    """The caller may not do that."""
+
+
+class Submit:
+    """Serves one worker's share of the socket."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        intake: Intake,
+        queue: SqliteQueue,
+        dispatcher: Dispatcher,
+        layout: Layout,
+        owner: Owner | None,
+    ) -> None:
+        self._intake = intake
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._layout = layout
+        self._hostname = settings.text("myhostname")
+        self._mail_name = settings.text("mail_name")
+        self._size_limit = settings.number("message_size_limit")
+        self._powerful = {0, os.geteuid()} | ({owner.uid} if owner else set())
+        self._rights = {
+            name: settings.items(name) for name in ("authorized_submit_users", "authorized_mailq_users",
+                                                    "authorized_flush_users")
+        }  # fmt: skip
+        self._ops: dict[str, Callable[[Answer, int], Awaitable[Answer]]] = {
+            "queue": self._list,
+            "flush": self._flush,
+            "delete": self._delete,
+            "hold": self._hold,
+            "release": self._release,
+            "requeue": self._requeue,
+            "content": self._content,
+            "count": self._count,
+            "status": self._status,
+        }
+
+    async def serve(self, listener: socket.socket) -> asyncio.Server:
+        """Accept on the socket that the master opened."""
+        loop = asyncio.get_running_loop()
+
+        def connected(stream: Stream) -> None:
+            task = loop.create_task(self._talk(stream))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        tasks: set[asyncio.Task[None]] = set()
+        return await loop.create_unix_server(lambda: Stream(connected, IDLE_SECONDS), sock=listener.dup())
+
+    async def _talk(self, stream: Stream) -> None:
+        frames = ipc.Frames(self._size_limit + 65536 if self._size_limit else ipc.LIMIT)
+        try:
+            uid = stream.peer_uid()
+            waiting: list[bytes] = []
+            while True:
+                while not waiting:
+                    chunk = await stream.read()
+                    if not chunk:
+                        return
+                    waiting.extend(frames.feed(chunk))
+                request = ipc.as_dict(waiting.pop(0))
+                if request.get("op") == "submit":
+                    while not waiting:
+                        chunk = await stream.read()
+                        if not chunk:
+                            return
+                        waiting.extend(frames.feed(chunk))
+                    answer = await self._submit(request, waiting.pop(0), uid)
+                else:
+                    answer = await self._other(request, uid)
+                stream.write(ipc.pack(ipc.encode(answer)))
+                await stream.drain()
+        except (ipc.BadFrame, ConnectionError, TimeoutError) as error:
+            _log.info("submit socket: %s", error or type(error).__name__)
+        finally:
+            stream.close()
+
+    async def _other(self, request: Answer, uid: int) -> Answer:
+        handler = self._ops.get(str(request.get("op")))
+        if handler is None:
+            return {"ok": False, "error": "unknown request", "temporary": False}
+        try:
+            return await handler(request, uid)
+        except NotAllowed as error:
+            return {"ok": False, "error": str(error), "temporary": False, "code": 77}
+        except (QueueFull, QueueBroken, KeyError) as error:
+            return {"ok": False, "error": str(error), "temporary": True}
+
+    def _allow(self, parameter: str, uid: int) -> None:
+        """authorized_*_users: `static:anyone`, or user names; root and the mail owner always may."""
+        users = self._rights[parameter]
+        if uid in self._powerful or "static:anyone" in users:
+            return
+        if user_name(uid) not in users:
+            raise NotAllowed(f"user {user_name(uid)} is not in {parameter}")
+
+    def _powerful_only(self, uid: int) -> None:
+        if uid not in self._powerful:
+            raise NotAllowed("only root and the mail owner may do that")
+
+    async def _submit(self, request: Answer, content: bytes, uid: int) -> Answer:
+        try:
+            self._allow("authorized_submit_users", uid)
+            reply = await self.accept(request, content, uid, time.time())
+        except NotAllowed as error:
+            return {"ok": False, "id": "", "error": str(error), "code": 77, "temporary": False}
+        except QueueBroken as error:
+            return {"ok": False, "id": "", "error": str(error), "code": 75, "temporary": True}
+        return reply
+
+    async def accept(self, request: Answer, content: bytes, uid: int, now: float) -> Answer:
+        """Keep one locally submitted message (pickup(8)). Raises QueueBroken."""
+        sender = str(request.get("sender", ""))
+        listed = request.get("recipients")
+        recipients = [str(r) for r in listed] if isinstance(listed, list) else []
+        if not recipients:
+            return {"ok": False, "id": "", "error": "No recipient addresses found", "code": 65, "temporary": False}
+        if self._size_limit and len(content) > self._size_limit:
+            return {"ok": False, "id": "", "error": "Message file too big", "code": 65, "temporary": False}
+        number = self._queue.next_number()
+        queue_id = f"{number:X}"
+        self._intake.log.line("pickup", f"{queue_id}: uid={uid} from=<{sender}>")
+        date = rfc5322_date(datetime.fromtimestamp(int(now)).astimezone())
+        trace = (
+            f"Received: by {self._hostname} ({self._mail_name}, from userid {uid})\n\tid {queue_id}; {date}\n"
+        ).encode()
+        notify = str(request.get("notify", ""))
+        incoming = Incoming(
+            sender=sender,
+            recipients=tuple(Rewritten(r, r, notify) for r in recipients),
+            content=content if content.endswith(b"\n") or not content else content + b"\n",
+            trace=trace,
+            remote=False,
+            now=now,
+            queue_id=queue_id,
+            full_name=str(request.get("full_name", "")),
+        )
+        attributes = Attributes(
+            rewrite_context="local",
+            uid=uid,
+            body=str(request.get("body", "")),
+            ret=str(request.get("ret", "")),
+            envid=str(request.get("envid", "")),
+        )
+        reply = await self._intake.keep(number, incoming, attributes, now)
+        ok = reply.code < 400
+        return {
+            "ok": ok,
+            "id": queue_id if ok else "",
+            "error": "" if ok else str(reply),
+            "code": 0 if ok else 75 if reply.temporary else 65,
+            "temporary": reply.temporary,
+        }
+
+    async def pick_up(self) -> int:
+        """Take in what sendmail left in the maildrop while the server was down; how many messages."""
+        taken = 0
+        try:
+            names = sorted(name for name in os.listdir(self._layout.maildrop) if name.endswith(".mail"))
+        except OSError as error:
+            _log.warning("the maildrop cannot be read: %s", error)
+            return 0
+        for name in names:
+            try:
+                taken += await self._pick_up_one(self._layout.maildrop / name)
+            except (OSError, ipc.BadFrame, QueueBroken, ValueError) as error:
+                _log.warning("maildrop file %s is left where it is: %s", name, error)
+        return taken
+
+    async def _pick_up_one(self, path: Path) -> bool:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(fd, "rb") as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                raise ValueError("not a plain file of its own")
+            if self._size_limit and status.st_size > self._size_limit + 1024 * 1024:
+                raise ValueError("larger than message_size_limit")
+            frames = list(ipc.Frames().feed(file.read()))
+        if len(frames) != 2:
+            raise ValueError("not complete")
+        answer = await self.accept(ipc.as_dict(frames[0]), frames[1], status.st_uid, status.st_mtime)
+        if not answer["ok"]:
+            raise ValueError(str(answer["error"]))
+        path.unlink()
+        return True
+
+    async def _list(self, request: Answer, uid: int) -> Answer:
+        self._allow("authorized_mailq_users", uid)
+        after, limit = _integer(request, "after", 0), min(_integer(request, "limit", 100), 1000)
+        page = await self._queue.call(lambda store: store.page(after, limit + 1))
+        return {
+            "ok": True,
+            "messages": [_shown(message, active) for message, active in page[:limit]],
+            "more": len(page) > limit,
+        }
+
+    async def _flush(self, request: Answer, uid: int) -> Answer:
+        self._allow("authorized_flush_users", uid)
+        number = _number(request) if request.get("id") else None
+        changed = await self._queue.call(lambda store: store.make_due(time.time(), number))
+        self._dispatcher.wake()
+        return {"ok": True, "count": changed}
+
+    async def _delete(self, request: Answer, uid: int) -> Answer:
+        self._powerful_only(uid)
+        number = _number(request)
+        gone = await self._queue.call(lambda store: store.delete(number))
+        if gone:
+            self._intake.log.line("postsuper", f"{number:X}: removed")
+        return {"ok": gone, "count": int(gone), "error": "" if gone else "not in the queue, or being delivered now"}
+
+    async def _hold(self, request: Answer, uid: int) -> Answer:
+        self._powerful_only(uid)
+        number = _number(request)
+        found = await self._queue.call(lambda store: store.set_hold(number, True))
+        return {"ok": found, "count": int(found), "error": "" if found else "not in the queue"}
+
+    async def _release(self, request: Answer, uid: int) -> Answer:
+        self._powerful_only(uid)
+        number = _number(request)
+        found = await self._queue.call(lambda store: store.set_hold(number, False))
+        self._dispatcher.wake()
+        return {"ok": found, "count": int(found), "error": "" if found else "not in the queue"}
+
+    async def _requeue(self, request: Answer, uid: int) -> Answer:
+        """postsuper -r: addresses are resolved anew at each attempt here, so an attempt now is all it takes."""
+        self._powerful_only(uid)
+        number = _number(request)
+        changed = await self._queue.call(lambda store: store.make_due(time.time(), number))
+        self._dispatcher.wake()
+        return {"ok": changed > 0, "count": changed, "error": "" if changed else "not waiting in the queue"}
+
+    async def _content(self, request: Answer, uid: int) -> Answer:
+        self._powerful_only(uid)
+        number = _number(request)
+        message = await self._queue.call(lambda store: store.get(number))
+        if message is None:
+            return {"ok": False, "error": "not in the queue"}
+        content = await self._queue.content(number)
+        return {"ok": True, "content": content, "message": _shown(message, False)}
+
+    async def _count(self, request: Answer, uid: int) -> Answer:
+        self._allow("authorized_mailq_users", uid)
+        return {"ok": True, "count": await self._queue.call(lambda store: store.count())}
+
+    async def _status(self, request: Answer, uid: int) -> Answer:
+        count = await self._queue.call(lambda store: store.count())
+        return {"ok": True, "queued": count, "active": self._dispatcher.active, "pid": os.getpid()}
+
+
+def _integer(request: Answer, name: str, default: int) -> int:
+    value = request.get(name, default)
+    return value if isinstance(value, int) else default
+
+
+def _number(request: Answer) -> int:
+    """The queue number of a request's `id`. Raises KeyError for what is no id."""
+    try:
+        return int(str(request.get("id", "")), 16)
+    except ValueError:
+        raise KeyError("not a queue id") from None
+
+
+def _shown(message: Message, active: bool) -> Answer:
+    return {
+        "id": message.id,
+        "number": message.number,
+        "arrival": message.arrival,
+        "size": message.size,
+        "sender": message.sender,
+        "hold": message.hold,
+        "active": active,
+        "recipients": [{"address": r.address, "reason": r.reason, "due": r.due} for r in message.recipients],
+    }
+
+
+def user_name(uid: int) -> str:
+    """Login name of a user number, or the number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

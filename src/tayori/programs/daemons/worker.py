@@ -1,0 +1,202 @@
+"""One worker: a whole mail system in one process and one event loop (DESIGN "Processes and privileges").
+
+SMTP in, policy, queue, schedule and SMTP out happen here; only writing into mailboxes is the local process's. The
+master has opened the ports and forks us; SIGTERM means "stop soon", SIGUSR1 "a newer worker has taken over: take no
+new connection, let those there are finish".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvloop
+
+from tayori.config.mastercf import Service
+from tayori.config.settings import Settings
+from tayori.net.stream import Stream, no_delay
+from tayori.policy.rates import Board
+from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
+from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
+from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
+from tayori.programs.daemons.dispatch.remote import Remote
+from tayori.programs.daemons.dispatch.settle import Settler
+from tayori.programs.daemons.intake import Intake
+from tayori.programs.daemons.layout import Layout, Owner
+from tayori.programs.daemons.local_client import LocalAgent
+from tayori.programs.daemons.smtpd.service import SmtpdService
+from tayori.programs.daemons.smtpd.session import Session
+from tayori.programs.daemons.submit import Submit
+from tayori.programs.maillog import MailLog, bridge
+from tayori.queue.engine import SqliteQueue
+from tayori.schedule.backoff import Backoff
+from tayori.schedule.destinations import Destinations
+from tayori.schedule.feedback import Limits
+
+STOP_SECONDS = 8.0
+RETIRE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the master hands a worker: configuration already read, sockets already open.
+
+    `sockets[i]` are the listening sockets of `services[i]`. `region` is the worker's part of the rate board and its
+    place (0 …); `number` owns messages in the queue and is never used twice in one run of the master.
+    """
+
+    settings: Settings
+    services: tuple[Service, ...]
+    sockets: tuple[tuple[socket.socket, ...], ...]
+    submit: socket.socket
+    layout: Layout
+    owner: Owner | None
+    board: Board
+    log: MailLog
+    region: int
+    number: int
+    living: tuple[int, ...]
+
+
+def run(plan: Plan, ready: Callable[[], None]) -> None:
+    """Be a worker until told to stop. Raises ConfigError when the house cannot be built."""
+    house = furnish(plan.settings, plan.services)
+    built = smtpd_services(house)
+    if plan.owner is not None:
+        plan.owner.become()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Worker(plan, house, built).main(ready))
+
+
+class _Worker:
+    def __init__(self, plan: Plan, house: House, built: list[Built]) -> None:
+        self.plan = plan
+        self.house = house
+        self.built = built
+        self.sessions: set[Session] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.servers: list[asyncio.Server] = []
+        self.end = asyncio.Event()
+        self.retiring = False
+        self.idle = asyncio.Event()
+
+    async def main(self, ready: Callable[[], None]) -> None:
+        plan, settings = self.plan, self.plan.settings
+        plan.log.adopt()
+        bridge(plan.log)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_trouble)
+        loop.add_signal_handler(signal.SIGTERM, self._stop, False)
+        loop.add_signal_handler(signal.SIGUSR1, self._stop, True)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        queue = SqliteQueue(str(plan.layout.queue), plan.number, settings.number("queue_minfree"))
+        await queue.start(plan.living)
+        agent = LocalAgent(str(plan.layout.local_socket))
+        intake = Intake(settings, queue, self.house.cleanup, plan.log)
+        dispatcher = self._dispatcher(queue, agent, intake)
+        intake.dispatcher = dispatcher
+        for built in self.built:
+            if built.authenticator is not None:
+                await built.authenticator.start()
+        await self._listen(intake)
+        submit = Submit(settings, intake, queue, dispatcher, plan.layout, plan.owner)
+        self.servers.append(await submit.serve(plan.submit))
+        dispatcher.begin()
+        if plan.region == 0:
+            await submit.pick_up()
+        ready()
+        await self.end.wait()
+        await self._finish(queue, dispatcher, agent)
+
+    def _dispatcher(self, queue: SqliteQueue, agent: LocalAgent, intake: Intake) -> Dispatcher:
+        settings, house = self.plan.settings, self.house
+        backoff = Backoff.of(settings)
+        limits = {name: Limits.of(settings, name) for name in house.transports}
+        spare = Limits.of(settings, "smtp")
+
+        def limit(transport: str) -> Limits:
+            return limits.get(transport, spare)
+
+        destinations = Destinations(limit, backoff.minimal, backoff.maximal)
+        return Dispatcher(
+            queue=queue,
+            resolver=house.resolver,
+            mailboxes=Mailboxes(settings, house.tables, house.aliases, house.finder, agent),
+            remote=Remote(house.agents, destinations, limit),
+            settler=Settler(settings, queue.next_number, intake.reborn, self.plan.log.line, backoff),
+            programs=house,
+            log=self.plan.log,
+            limit=settings.number("qmgr_message_active_limit"),
+        )
+
+    async def _listen(self, intake: Intake) -> None:
+        loop = asyncio.get_running_loop()
+        for built, sockets in zip(self.built, self.plan.sockets, strict=True):
+            service = built.bind(intake, self.plan.board, self.plan.region, self.house.dns)
+            for sock in sockets:
+                no_delay(sock)
+                # each worker its own descriptor: closing it when we retire leaves the port with the others
+                own = sock.dup()
+                server = await loop.create_server(self._factory(service), sock=own, backlog=1024)
+                self.servers.append(server)
+
+    def _factory(self, service: SmtpdService) -> Callable[[], Stream]:
+        def connected(stream: Stream) -> None:
+            session = Session(service, stream)
+            self.sessions.add(session)
+            task = asyncio.get_running_loop().create_task(self._serve(session))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+        return lambda: Stream(connected)
+
+    async def _serve(self, session: Session) -> None:
+        try:
+            await session.run()
+        finally:
+            self.sessions.discard(session)
+            if self.retiring and not self.sessions:
+                self.idle.set()
+
+    def _stop(self, retire: bool) -> None:
+        self.retiring = retire and not self.end.is_set()
+        if not retire:
+            self.idle.set()
+        self.end.set()
+
+    def _loop_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        self.plan.log.line("worker", f"error: {context.get('message')}: {context.get('exception')!r}")
+
+    async def _finish(self, queue: SqliteQueue, dispatcher: Dispatcher, agent: LocalAgent) -> None:
+        for server in self.servers:
+            server.close()
+        if self.retiring and self.sessions:
+            try:
+                await asyncio.wait_for(self.idle.wait(), RETIRE_SECONDS)
+            except TimeoutError:
+                pass
+        for session in list(self.sessions):
+            session.interrupt()
+        if self.tasks:
+            await asyncio.wait(list(self.tasks), timeout=STOP_SECONDS)
+        await dispatcher.drain(STOP_SECONDS)
+        for task in list(self.tasks):
+            task.cancel()
+        number = self.plan.number
+        await queue.call(lambda store: store.release_owner(number))
+        await queue.stop()
+        agent.close()
+        for remote in self.house.agents.values():
+            remote.close()
+        for built in self.built:
+            if built.authenticator is not None:
+                built.authenticator.close()
+        self.house.tables.close()
+        self.plan.log.flush()
