@@ -1,0 +1,131 @@
+"""mbox files: the format, the locks, and what may not be written to."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.peers import need_root
+from tayori.delivery import mbox
+from tayori.delivery.place import Place
+from tayori.delivery.request import Result, Target
+from tayori.delivery.rights import Rights
+from tayori.delivery.trace_headers import prefix
+
+BODY = b"Subject: x\n\nFrom me\n>From you\n From it\nbody\n"
+LOCKS = ("fcntl", "dotlock")
+
+
+def deliver(path: Path, *, limit: int = 0, owner: str = "u", body: bytes = BODY, stale: int = 500) -> Result:
+    place = Place(str(path), False, os.geteuid(), os.getegid(), limit, owner)
+    target = Target(7, "local", "u@x", "u", prefix=prefix("", "", "u@x"))
+    return mbox.deliver(place, target, body, Rights(True), LOCKS, stale)
+
+
+def test_the_format_is_local8s(tmp_path: Path) -> None:
+    assert deliver(tmp_path / "u") == Result(7, "sent", "2.0.0", "delivered to mailbox")
+    assert deliver(tmp_path / "u", body=b"Subject: y\n\nno end").status == "sent"
+    first, second = re.split(rb"(?m)^From MAILER-DAEMON  .*\n", (tmp_path / "u").read_bytes())[1:]
+    head = b"Return-Path: <>\nDelivered-To: u@x\n"
+    assert first == head + b"Subject: x\n\n>From me\n>From you\n From it\nbody\n\n"
+    assert second == head + b"Subject: y\n\nno end\n\n"
+    assert not (tmp_path / "u.lock").exists()
+    assert (tmp_path / "u").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_dotlock_is_busy_until_it_is_stale(tmp_path: Path) -> None:
+    lock = tmp_path / "u.lock"
+    lock.touch()
+    with pytest.raises(mbox.Busy, match=f"unable to create lock file {lock}: File exists"):
+        deliver(tmp_path / "u")
+    assert lock.exists()
+    assert deliver(tmp_path / "u", stale=-1).status == "sent"
+    assert not lock.exists()
+
+
+def test_an_fcntl_lock_is_busy(tmp_path: Path) -> None:
+    box = tmp_path / "u"
+    box.touch()
+    code = "import fcntl,sys;f=open(sys.argv[1],'r+');fcntl.lockf(f,fcntl.LOCK_EX);print(flush=True);sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(box)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(mbox.Busy, match="unable to lock for exclusive access: Resource temporarily unavailable"):
+            deliver(box)
+        assert not (tmp_path / "u.lock").exists()
+        holder.communicate(timeout=10)
+    assert deliver(box).status == "sent"
+
+
+def test_a_link_a_second_name_and_a_directory_are_refused(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "link").symlink_to(victim)
+    os.link(victim, tmp_path / "hard")
+    (tmp_path / "dir").mkdir()
+    texts = {name: deliver(tmp_path / name, owner="").text for name in ("link", "hard", "dir")}
+    at = f"delivery failed to mailbox {tmp_path}"
+    assert texts == {
+        "link": f"{at}/link: file is a symbolic link",
+        "hard": f"{at}/hard: file has 2 hard links",
+        "dir": f"{at}/dir: cannot open file: Is a directory",
+    }
+    assert victim.read_bytes() == b"precious"
+
+
+def test_the_limit_counts_the_whole_file(tmp_path: Path) -> None:
+    assert deliver(tmp_path / "u", limit=200).status == "sent"
+    before = (tmp_path / "u").read_bytes()
+    result = deliver(tmp_path / "u", limit=200)
+    assert (result.status, result.enhanced) == ("bounced", "5.2.2")
+    assert result.text == f"cannot update mailbox {tmp_path}/u for user u. error writing message: File too large"
+    assert (tmp_path / "u").read_bytes() == before
+
+
+def test_a_failing_sync_truncates_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(tmp_path / "u")
+    before = (tmp_path / "u").read_bytes()
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(mbox.os, "fsync", fail)
+    result = deliver(tmp_path / "u")
+    assert (result.status, result.enhanced) == ("deferred", "4.3.0")
+    assert (tmp_path / "u").read_bytes() == before
+
+
+def test_a_spool_that_only_root_may_write_gives_each_user_a_file(tmp_path: Path) -> None:
+    need_root("files of other users")
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != Path("/") and folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    spool = tmp_path / "mail"
+    spool.mkdir(0o755)
+    rights = Rights(False)
+    place = Place(str(spool / "u"), False, 54321, 54321, 0, "u", spool=True)
+    target = Target(0, "local", "u@x", "u")
+    for _ in range(2):
+        assert mbox.deliver(place, target, BODY, rights, LOCKS, 500).status == "sent"
+    status = (spool / "u").stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (54321, 54321, 0o600)
+    os.chown(spool / "u", 54322, 54322)
+    (spool / "u").chmod(0o666)
+    result = mbox.deliver(place, target, BODY, rights, LOCKS, 500)
+    assert (result.status, "destination is not owned by recipient" in result.text) == ("deferred", True)
+    assert os.geteuid() == 0 and os.listdir(spool) == ["u"]
+
+
+def test_locks_are_released(tmp_path: Path) -> None:
+    deliver(tmp_path / "u")
+    with open(tmp_path / "u", "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
