@@ -127,7 +127,9 @@ class PipeAgent:
 
     async def _execute(self, argv: Sequence[str], data: bytes) -> Ended:
         account = self._account
-        process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        transport, running = await loop.subprocess_exec(
+            lambda: _Running(loop.create_future(), loop.create_future()),
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -138,24 +140,42 @@ class PipeAgent:
             user=account.uid if account.change else None,
             group=account.gid if account.change else None,
             extra_groups=[account.gid] if account.change else None,
-            limit=MAX_OUTPUT,
         )
-        output = bytearray()
         try:
+            _feed(transport, data)
             async with asyncio.timeout(self._limit):
-                reading = asyncio.create_task(_collect(process, output))
-                try:
-                    await _feed(process, data)
-                    status = await process.wait()
-                    # a child left behind may keep the output open: it is not waited for
-                    await asyncio.wait((reading,), timeout=1.0)
-                finally:
-                    reading.cancel()
+                await running.exited
+            # a child left behind may keep the output open: it is not waited for
+            await asyncio.wait((running.silent,), timeout=1.0)
         except TimeoutError:
             return Ended(None)
         finally:
-            _kill(process)
-        return Ended(status, _CONTROLS.sub(" ", output.decode("utf-8", "replace")))
+            _kill(transport)
+            transport.close()
+        return Ended(transport.get_returncode(), _CONTROLS.sub(" ", running.output.decode("utf-8", "replace")))
+
+
+class _Running(asyncio.SubprocessProtocol):
+    """Keeps the first MAX_OUTPUT bytes and reads away the rest, so that no command stops at a full pipe."""
+
+    def __init__(self, exited: asyncio.Future[None], silent: asyncio.Future[None]) -> None:
+        self.exited = exited
+        self.silent = silent
+        self.output = bytearray()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Output."""
+        self.output += data[: MAX_OUTPUT - len(self.output)]
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Standard input (0) may break when the command does not read all; output (1) ends."""
+        if fd == 1 and not self.silent.done():
+            self.silent.set_result(None)
+
+    def process_exited(self) -> None:
+        """The command itself has ended."""
+        if not self.exited.done():
+            self.exited.set_result(None)
 
 
 def pipe_agent(settings: Settings, transport: str, args: Sequence[str], origin: Origin | None = None) -> PipeAgent:
@@ -248,27 +268,19 @@ def meaning(ended: Ended, program: str, relay: str) -> DeliveryOutcome:
     return (DeferredDelivery if enhanced.startswith("4") else BouncedDelivery)(text, enhanced, relay)
 
 
-async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
+def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
     """The message to the command; one that does not read all of it may still succeed, as pipe(8) allows."""
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(data)
-        await process.stdin.drain()
-    process.stdin.close()
+    pipe = transport.get_pipe_transport(0)
+    assert isinstance(pipe, asyncio.WriteTransport)
+    pipe.write(data)
+    pipe.write_eof()
 
 
-async def _collect(process: asyncio.subprocess.Process, output: bytearray) -> None:
-    """Keep the first MAX_OUTPUT bytes and read away the rest, so that the command is not stopped by a full pipe."""
-    assert process.stdout is not None
-    while piece := await process.stdout.read(4096):
-        output += piece[: MAX_OUTPUT - len(output)]
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """End whatever is left of the command's process group once its time is up."""
-    if process.returncode is None:
+def _kill(transport: asyncio.SubprocessTransport) -> None:
+    """End the command and what it started, when it is not done by itself."""
+    if transport.get_returncode() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(transport.get_pid(), signal.SIGKILL)
 
 
 def _line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""pipe(8)'s command attributes: `flags= user= argv= size= eol= null_sender= directory= chroot=` and the macros of argv.
+"""pipe(8)'s command attributes (`flags= user= argv= size= eol= null_sender= directory=`) and the macros of argv.
 
 Pure: parsing and expansion only; running is pipe.py's work.
 """
@@ -52,9 +52,7 @@ class PipeCommand:
                 mend = f"write one of {' '.join(sorted(_ATTRIBUTES))} argv"
                 raise ConfigError(f'pipe: "{word}" is no command attribute', origin, mend)
             found[name] = value
-        raise ConfigError(
-            "pipe: argv= is missing", origin, "end the line with argv=/path/to/command and its arguments"
-        )
+        raise ConfigError("pipe: argv= is missing", origin, "end the line with argv=/path/to/command")
 
 
 _ATTRIBUTES = frozenset(("flags", "user", "size", "eol", "null_sender", "directory", "chroot"))
