@@ -140,7 +140,7 @@ def _override(text: str, origin: Origin) -> Assignment:
             origin,
             "write -o name=value without blanks round the =, or -o { name = value }",
         )
-    return Assignment(name, value.strip(), origin, (Piece(origin.line, text),))
+    return Assignment(name, value.strip(), origin, (Piece(origin.line, _bare(text)),))
 
 
 def _arguments(words: list[_Word], file: str) -> tuple[tuple[str, ...], tuple[Assignment, ...]]:

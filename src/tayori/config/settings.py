@@ -14,7 +14,7 @@ from tayori.config.computed import COMPUTED
 from tayori.config.expand import closing, expand, level
 from tayori.config.maincf import Assignment
 from tayori.config.origin import ConfigError, Origin
-from tayori.config.params import row_of
+from tayori.config.params import PARAMETERS, row_of
 from tayori.config.params.row import Row
 from tayori.config.system import System
 
@@ -71,6 +71,10 @@ class Settings:
     def is_set(self, name: str) -> bool:
         """Whether a file sets it."""
         return name in self._set
+
+    def known_names(self) -> tuple[str, ...]:
+        """Every parameter name: the rows', and what the files set."""
+        return tuple(sorted(set(PARAMETERS) | set(self._set)))
 
     def row(self, name: str) -> Row | None:
         """The parameter's row, or that of its per-transport template; None for a name of the user's own."""

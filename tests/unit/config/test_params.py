@@ -6,11 +6,11 @@ import pytest
 
 from tayori.config.manual import parameters_md
 from tayori.config.origin import ConfigError
-from tayori.config.params import GROUPS, PARAMETERS, Kind, Status, row_of
+from tayori.config.params import GROUPS, PARAMETERS, TEMPLATES, Kind, Status, row_of
 from tayori.config.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-ORDINARY = [row for row in PARAMETERS.values() if not row.name.startswith("transport_")]
+ORDINARY = [row for row in PARAMETERS.values() if row not in TEMPLATES.values()]
 
 
 def test_all_958_names_of_postfix_and_no_name_twice() -> None:

@@ -118,7 +118,7 @@ def tls_offered(settings: Settings) -> bool:
     """Whether the listener speaks TLS at all."""
     level = settings.text("smtpd_tls_security_level")
     if level:
-        return level != "none"
+        return level in ("may", "encrypt")
     return (
         settings.flag("smtpd_use_tls") or settings.flag("smtpd_enforce_tls") or settings.flag("smtpd_tls_wrappermode")
     )

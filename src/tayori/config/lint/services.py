@@ -50,7 +50,8 @@ def check(source: Source) -> Iterator[Finding]:
             yield TWICE.at(service.origin, name=service.name, kind=service.kind, last=winner.origin.line)
         yield from one(service)
     if source.texts.get(source.master) and not any(
-        s.kind in ("inet", "pass") and s.command in ("smtpd", "postscreen") for s in source.services
+        s.kind in ("inet", "pass") and (s.command in ("smtpd", "postscreen") or s.command not in PROGRAMS)
+        for s in source.services
     ):
         yield NO_PORT.at(Origin(source.master))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ def meant_items(settings: Settings, name: str) -> tuple[str, ...]:
 def place(settings: Settings, name: str, word: str, fallback: str) -> Origin:
     """The line in which `word` of `name` stands, through `$name` references where need be."""
     seen: set[str] = set()
+    whole = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])")
 
     def look(parameter: str) -> Origin | None:
         if parameter in seen:
@@ -101,7 +103,7 @@ def place(settings: Settings, name: str, word: str, fallback: str) -> Origin:
         if assignment is None:
             return None
         for piece in assignment.pieces:
-            if word in piece.text:
+            if whole.search(piece.text):
                 return Origin(assignment.origin.file, piece.line)
         for reference in references(assignment.value):
             found = look(reference)
@@ -125,10 +127,12 @@ def references(text: str) -> Iterator[str]:
         at = text.find("$", at + 1)
 
 
-def read_source(directory: str, system: System | None = None) -> Source:
+def read_source(
+    directory: str, system: System | None = None, sasl_folders: tuple[str, ...] = smtpdconf.SYSTEM_FOLDERS
+) -> Source:
     """Read a configuration directory leniently: what cannot be understood becomes `errors`.
 
-    Raises ConfigError when main.cf itself cannot be read.
+    `sasl_folders` are the machine's own places for smtpd.conf. Raises ConfigError when main.cf itself cannot be read.
     """
     texts: dict[str, str] = {}
     main = Path(directory) / "main.cf"
@@ -154,7 +158,7 @@ def read_source(directory: str, system: System | None = None) -> Source:
         problems.extend(service_errors)
     conf = SmtpdConf()
     try:
-        path = smtpdconf.locate(settings)
+        path = smtpdconf.locate(settings, sasl_folders)
     except ConfigError:
         path = None
     if path is not None:

@@ -79,7 +79,10 @@ GROUPS: tuple[Group, ...] = (
 )
 PARAMETERS: dict[str, Row] = {row.name: row for group in GROUPS for row in group.rows}
 TEMPLATE = "transport"
-TEMPLATES: dict[str, Row] = {row.name.removeprefix(TEMPLATE): row for row in transports.ROWS}
+# The longest first: maildrop_extra_recipient_limit follows _extra_recipient_limit, not _recipient_limit.
+TEMPLATES: dict[str, Row] = {
+    row.name.removeprefix(TEMPLATE): row for row in sorted(transports.ROWS, key=lambda row: -len(row.name))
+}
 
 
 def row_of(name: str) -> Row | None:

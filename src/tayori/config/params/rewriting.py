@@ -14,7 +14,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("relay_transport", Kind.SERVICE, "relay", "The transport for relay_domains."),
     Row("virtual_transport", Kind.SERVICE, "virtual", "The transport for virtual_mailbox_domains."),
-    Row("transport_maps", Kind.NUMBER, "", "Tables that choose transport and next hop by address or domain.", low=0),
+    Row("transport_maps", Kind.TABLES, "", "Tables that choose transport and next hop by address or domain."),
     Row("sender_dependent_relayhost_maps", Kind.TABLES, "", "Tables that choose the relay host by sender."),
     Row("canonical_maps", Kind.TABLES, "", "Tables that rewrite addresses in headers and envelope."),
     Row("sender_canonical_maps", Kind.TABLES, "", "Tables that rewrite sender addresses."),

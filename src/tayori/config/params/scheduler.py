@@ -46,7 +46,7 @@ ROWS: tuple[Row, ...] = (
         reason=REASON,
         low=0,
     ),
-    Row("transport_retry_time", Kind.NUMBER, "60s", status=Status.ACCEPTED, reason=REASON, low=0),
+    Row("transport_retry_time", Kind.TIME, "60s", status=Status.ACCEPTED, reason=REASON, low=0),
     Row("default_delivery_slot_discount", Kind.NUMBER, "50", status=Status.ACCEPTED, reason=REASON, low=0),
     Row("default_delivery_slot_loan", Kind.NUMBER, "3", status=Status.ACCEPTED, reason=REASON, low=0),
     Row("qmgr_clog_warn_time", Kind.TIME, "300s", status=Status.ACCEPTED, reason=REASON, low=0),

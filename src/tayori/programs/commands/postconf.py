@@ -33,7 +33,9 @@ from tayori.programs.commands.check import DEFAULT_DIRECTORY, replace_file
 SASL_SERVER = ("cyrus", "dovecot")
 SASL_CLIENT = ("cyrus",)
 _STOPS = (11, 17, 25, 33, 41, 49, 57)
-_WIDTH = 78
+# Where Postfix folds: a value after 80 columns, a master.cf line after 78.
+_WIDTH = 80
+_SERVICE_WIDTH = 78
 _AGENTS = ("local", "virtual", "smtp", "lmtp", "pipe", "error")
 
 
@@ -157,7 +159,7 @@ class Show:
 
 
 def fold(words: Iterable[str], indent: str, start: str = "") -> Iterator[str]:
-    """Words as lines of at most 78 characters."""
+    """Words as lines of at most 80 characters."""
     line = start
     for word in words:
         if not line:
@@ -202,7 +204,7 @@ def service_line(service: Service, folded: bool) -> Iterator[str]:
         yield " ".join([line, *rest])
         return
     for word in rest:
-        if word.startswith("-o ") or len(line) + 1 + len(word) > _WIDTH:
+        if word.startswith("-o ") or len(line) + 1 + len(word) > _SERVICE_WIDTH:
             yield line
             line = f"    {word}"
         else:

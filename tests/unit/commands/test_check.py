@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tayori.programs.commands import check
+
+SLIPS = """\
+compatibility_level = 3.6
+myhostname = mail.example.com
+mydestination = $myhostname, localhost
+    ; domains that are ours
+relay_domain = example.org
+mynetworks = 127.0.0.0/8, 192.168.1.7/24
+home_mailbox = Maildir/
+smtpd_helo_required = yes # polite
+"""
+
+
+def folder(tmp_path: Path, text: str) -> str:
+    (tmp_path / "main.cf").write_text(text)
+    return str(tmp_path)
+
+
+def test_prints_place_title_meaning_and_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["-c", folder(tmp_path, SLIPS)]) == 2
+    out = capsys.readouterr().out
+    assert (
+        f'{tmp_path}/main.cf:5: warning: there is no parameter "relay_domain"; did you mean "relay_domains"?' in out
+    )
+    assert f'{tmp_path}/main.cf:4: warning: this note became part of "mydestination"' in out
+    assert "→ Put # at the very start of the line." in out
+    assert out.rstrip().endswith("2 errors, 2 warnings")
+
+
+def test_fix_mends_what_is_certain_and_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = folder(tmp_path, SLIPS)
+    (tmp_path / "main.cf").chmod(0o640)
+    assert check.main(["-c", directory, "--fix"]) == 0
+    assert (tmp_path / "main.cf").read_text() == (
+        "compatibility_level = 3.6\n"
+        "myhostname = mail.example.com\n"
+        "mydestination = $myhostname, localhost\n"
+        "# domains that are ours\n"
+        "relay_domains = example.org\n"
+        "mynetworks = 127.0.0.0/8, 192.168.1.0/24\n"
+        "home_mailbox = Maildir/\n"
+        "# polite\n"
+        "smtpd_helo_required = yes\n"
+    )
+    assert (tmp_path / "main.cf").stat().st_mode & 0o777 == 0o640
+    out = capsys.readouterr().out
+    assert "-relay_domain = example.org" in out and "+relay_domains = example.org" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["main.cf"]
+
+
+def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = folder(tmp_path, "compatibility_level = 3.6\nrelay_domain = example.org\n")
+    assert check.main(["-c", directory, "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["code"], row["line"], row["severity"], row["fixable"]) == ("misspelt-parameter", 2, "warning", True)
+
+
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["-c", folder(tmp_path, "myhostname = mail.example.com\n")]) == 2
+    assert check.main(["-c", folder(tmp_path, "compatibility_level = 3.6\nbiff = no\n")]) == 0
+    assert check.main(["-c", str(tmp_path / "nowhere")]) == check.EX_NOINPUT
+    assert check.main(["--nonsense"]) == check.EX_USAGE
+    assert "main.cf" in capsys.readouterr().err
+
+
+def test_notes_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check.main(["-c", folder(tmp_path, "compatibility_level = 3.6\nhash_queue_depth = 1\n"), "-q"])
+    assert " note:" not in capsys.readouterr().out
