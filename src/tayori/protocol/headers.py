@@ -65,16 +65,28 @@ def addresses(text: str) -> list[Span]:
     found: list[Span] = []
     tokens = _tokens(text)
     start = 0
-    for at in range(len(tokens) + 1):
-        if at == len(tokens) or tokens[at][0] in ",;":
+    angle = False
+    for at, (kind, _, _, _) in enumerate(tokens):
+        if kind == "<":
+            angle = True
+        elif kind == ">":
+            angle = False
+        elif kind == ";" or (kind == "," and not (angle and _in_route(tokens, at))):
             _one(tokens[start:at], found)
             start = at + 1
-        elif tokens[at][0] == ":" and not any(t[0] == "<" for t in tokens[start:at]):
+            angle = False
+        elif kind == ":" and not angle and tokens[start][0] != "@":
             start = at + 1
+    _one(tokens[start:], found)
     return found
 
 
 _Token = tuple[str, int, int, str]
+
+
+def _in_route(tokens: list[_Token], at: int) -> bool:
+    """Whether the comma at `at`, after a <, stands in a source route: the next token is another @."""
+    return at + 1 < len(tokens) and tokens[at + 1][0] == "@"
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -140,9 +152,10 @@ def _one(tokens: list[_Token], found: list[Span]) -> None:
         if closed is None:
             return
         tokens = tokens[opened + 1 : closed]
-        colon = next((i for i, token in enumerate(tokens) if token[0] == ":"), None)
-        if colon is not None and tokens[0][0] == "@":
-            tokens = tokens[colon + 1 :]
+    begin = tokens[0][1] if tokens else 0
+    colon = next((i for i, token in enumerate(tokens) if token[0] == ":"), None)
+    if colon is not None and tokens[0][0] == "@":
+        tokens = tokens[colon + 1 :]
     if not tokens or any(token[0] not in "wql@" for token in tokens):
         return
     if "@" not in [token[0] for token in tokens] and len(tokens) > 1:
@@ -150,7 +163,7 @@ def _one(tokens: list[_Token], found: list[Span]) -> None:
     for left, right in pairwise(tokens):
         if left[2] != right[1] and left[0] != "@" and right[0] != "@":
             return
-    found.append(Span(tokens[0][1], tokens[-1][2], "".join(token[3] for token in tokens)))
+    found.append(Span(begin, tokens[-1][2], "".join(token[3] for token in tokens)))
 
 
 def replace_addresses(text: str, changes: list[tuple[Span, str]]) -> str:

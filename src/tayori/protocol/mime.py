@@ -66,14 +66,17 @@ def walk(
     primary: list[tuple[str, bytes]],
     nesting_limit: int = 100,
     boundary_limit: int = 2048,
+    body_limit: int = 1 << 62,
 ) -> Iterator[Item]:
     """The items of the body that begins at `start`; `primary` are the (lower-case name, value) of the
-    message's own header fields. Structure nested deeper than `nesting_limit` is read as body."""
+    message's own header fields. Structure nested deeper than `nesting_limit` is read as body. After
+    `body_limit` bytes of body in one segment the rest of it is skipped, quickly, up to the next boundary."""
     kind = _Type()
     for name, value in primary:
         kind.read(name, value, boundary_limit)
     stack: list[bytes] = []
     segment = 0
+    seen = 0
     at = start
     header = ""
     if kind.main == b"multipart" and kind.boundary:
@@ -95,21 +98,28 @@ def walk(
             if kind.main == b"multipart" and kind.boundary and not deep:
                 stack.append(kind.boundary)
             elif _is_message(kind) and not deep and content[at : at + 1] == b"\n":
-                yield Item("body", at, at + 1, segment)
                 at += 1
                 header = "nested"
                 kind = _Type()
                 continue
+        if seen >= body_limit and (not stack or content[at : at + 2] != b"--"):
+            following = content.find(b"\n--", at) if stack else -1
+            if following < 0:
+                return
+            at = following + 1
         end = content.find(b"\n", at) + 1 or len(content)
         level = _boundary(content, at, end, stack)
         if level is not None:
             index, closing = level
             del stack[index + (0 if closing else 1) :]
             segment += 1
+            seen = 0
             if not closing:
                 header = "mime"
                 kind = _Type()
-        yield Item("body", at, end, segment)
+        if seen < body_limit:
+            yield Item("body", at, end, segment)
+        seen += end - at
         at = end
 
 

@@ -21,12 +21,13 @@ from tayori.tables.registry import Tables
 CODE = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+(.*))?\Z", re.DOTALL)
 LABEL = re.compile(r"[!-9;-~]+[ \t]*:")
 NAMES = ("header_checks", "mime_header_checks", "nested_header_checks", "body_checks")
-_SHOWN = 60
+_SHOWN = 200
 
 
 @dataclass(slots=True)
 class Findings:
-    """What the checks asked for. `notes` are log lines in Postfix's form (`reject: header Subject: …`)."""
+    """What the checks asked for. `notes` are log lines in Postfix's form (`reject: header Subject: …`);
+    `about` is what they say of the session (`from name[address]; from=<…> to=<…> proto=ESMTP helo=<…>`)."""
 
     reject: tuple[int, str, str] | None = None
     hold: str = ""
@@ -35,6 +36,7 @@ class Findings:
     redirect: str = ""
     bcc: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    about: str = ""
     stopped: bool = False
 
 
@@ -45,7 +47,7 @@ class Checks:
     def __init__(self, settings: Settings, tables: Tables, prefix: str = "") -> None:
         """Raises ConfigError for a table that cannot be used."""
         self._maps = {name: Maps.from_settings(tables, settings, prefix + name) for name in NAMES}
-        self._body_limit = settings.number("body_checks_size_limit")
+        self._body_limit = settings.number("body_checks_size_limit") if self._maps["body_checks"] else 0
         self._line_limit = settings.number("line_length_limit")
         self._header_limit = settings.number("header_size_limit")
         self._nesting = settings.number("mime_nesting_limit")
@@ -83,19 +85,13 @@ class Checks:
         primary = [(one.name, one.value) for one in header] if self._mime else []
         out: list[bytes] = []
         used = start
-        segment, seen = -1, 0
-        for item in walk(content, start, primary, self._nesting, self._boundary):
-            if item.segment != segment:
-                segment, seen = item.segment, 0
+        for item in walk(content, start, primary, self._nesting, self._boundary, self._body_limit):
             raw = content[item.start : item.end]
             if item.kind == "body":
-                if seen >= self._body_limit:
-                    continue
-                seen += len(raw)
                 new = await self._body_line(raw, findings)
             else:
                 name = "mime_header_checks" if item.kind == "mime" else "nested_header_checks"
-                new = await self._ask(name, raw, f"{item.kind} header", findings)
+                new = await self._ask(name, raw, "header", findings)
             if isinstance(new, Deferred):
                 return new
             if new != raw:
@@ -131,21 +127,23 @@ class Checks:
         if not isinstance(answer, Found):
             return raw
         verb, _, argument = answer.value.strip().partition(" ")
-        return _act(verb.upper(), argument.strip(), raw, f"{what} {shown[:_SHOWN]}", findings, what != "body")
+        return _act(verb.upper(), argument.strip(), raw, f"{what} {_printable(shown)}", findings, what != "body")
 
 
 def _act(verb: str, text: str, raw: bytes, where: str, findings: Findings, is_header: bool) -> bytes:
     """One action of header_checks(5)."""
+    if findings.about:
+        where = f"{where} {findings.about}"
     note = f"{where}: {text}" if text else where
     if verb in ("DUNNO", "OK"):
         return raw
     if verb == "REJECT":
         match = CODE.match(text)
         enhanced, shown = (match.group(1), match.group(2) or "") if match else ("5.7.1", text)
-        code = 450 if enhanced[0] == "4" else 550
+        code = 451 if enhanced[0] == "4" else 550
         findings.reject = (code, enhanced, shown or "message content rejected")
         findings.stopped = True
-        findings.notes.append(f"reject: {note}")
+        findings.notes.append(f"reject: {where}: {enhanced} {shown or 'message content rejected'}")
     elif verb == "DISCARD":
         findings.discard = findings.stopped = True
         findings.notes.append(f"discard: {note}")
@@ -186,3 +184,7 @@ def _changed(verb: str, text: str, raw: bytes, note: str, findings: Findings, is
     findings.notes.append(f"{verb.lower()}: {note}")
     new = text.encode("utf-8", "surrogateescape") + b"\n"
     return new + raw if verb == "PREPEND" else new
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:_SHOWN])

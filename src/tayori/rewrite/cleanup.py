@@ -24,7 +24,7 @@ from tayori.tables.registry import Tables
 
 QUEUE_ERROR = (451, "4.3.0", "Error: queue file write error")
 TOO_MANY_HOPS = (554, "5.4.0", "Error: too many hops")
-EXPANSION = (451, "4.6.0", "Error: alias expansion error")
+EXPANSION = (451, "4.6.0", "Alias expansion error")
 NO_MAPPINGS = "no_address_mappings"
 NO_CHECKS = "no_header_body_checks"
 
@@ -35,8 +35,9 @@ class Incoming:
     line ends and no Received of ours; `trace` (header fields, LF ended) goes on top.
 
     `remote`: False for sendmail and local_header_rewrite_clients. `now` is seconds since the epoch. `full_name`
-    is sendmail's -F. `internal`: born here (bounces): no blind copies, no checks. `overrides` are words of
-    receive_override_options.
+    is sendmail's -F. `internal`: born here (bounces): no blind copies, no checks. `about` describes the session
+    in the notes of checks (`from name[address]; from=<…> to=<…> proto=ESMTP helo=<…>`), needed only when
+    `Cleanup.checking`. `overrides` are words of receive_override_options.
     """
 
     sender: str
@@ -48,6 +49,7 @@ class Incoming:
     queue_id: str = ""
     full_name: str = ""
     internal: bool = False
+    about: str = ""
     overrides: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -62,6 +64,7 @@ class Cleanup:
         self._virtual = Virtual(settings, tables, self._mapper)
         self._headers = HeaderFix(settings, self._mapper, self._canonical)
         self._checks = Checks(settings, tables)
+        self.checking = bool(self._checks)
         self._always_bcc = settings.text("always_bcc")
         self._sender_bcc = Maps.from_settings(tables, settings, "sender_bcc_maps")
         self._recipient_bcc = Maps.from_settings(tables, settings, "recipient_bcc_maps")
@@ -214,10 +217,13 @@ class Cleanup:
         rewriting: bool,
     ) -> Cleaned:
         """The way for messages whose header or body needs work."""
-        findings = Findings()
+        findings = Findings(about=message.about)
+        trace = message.trace
         header = self._headers.trimmed(header)
         rest = message.content[end:]
         if checking:
+            header = fields(trace) + header
+            trace = b""
             checked = await self._checks.header(header, findings)
             if isinstance(checked, Deferred):
                 return _refused(message, QUEUE_ERROR, checked.why)
@@ -250,7 +256,7 @@ class Cleanup:
         return Cleaned(
             cleaned.sender,
             recipients,
-            b"".join((message.trace, block, gap, rest)),
+            b"".join((trace, block, gap, rest)),
             found.value.decode("utf-8", "surrogateescape") if found else "",
             findings.reject,
             findings.hold,

@@ -75,7 +75,7 @@ class HeaderFix:
         return [Field(name.strip().lower(), field(name.strip(), value.strip()))]
 
     def _from(self, sender: str, full_name: str) -> str:
-        address = quote(sender) if sender else f"MAILER-DAEMON@{self._myhostname} (Mail Delivery System)"
+        address = quote(sender) if sender else "MAILER-DAEMON"
         if not full_name:
             return address
         if self._obsolete:

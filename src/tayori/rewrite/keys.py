@@ -22,7 +22,7 @@ IsLocal = Callable[[str], Awaitable[bool | Deferred]]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What a table said, the key that matched, and the extension that the key left out."""
+    """What a table said, the key that matched, and the extension that the key left out (`@domain` leaves none)."""
 
     found: Found
     key: str
@@ -71,7 +71,7 @@ class Finder:
                 if cut:
                     keys.append((base, True))
         if at_domain and at:
-            keys.append((f"@{domain}", cut))
+            keys.append((f"@{domain}", False))
         for key, unmatched in keys:
             answer = await maps.lookup(key, partial=True)
             if isinstance(answer, Found):

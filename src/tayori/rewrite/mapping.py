@@ -134,16 +134,14 @@ class Virtual:
     async def expand(self, address: str) -> tuple[str, ...] | Deferred | TooMany:
         """All final addresses for `address`, each once, in order; itself when there is no alias."""
         done: dict[str, None] = {}
-        waiting = [(address, 0)]
-        seen: set[str] = set()
+        waiting: list[tuple[str, tuple[str, ...]]] = [(address, ())]
+        size = 1
         while waiting:
-            current, depth = waiting.pop()
-            if current.lower() in seen:
-                continue
-            seen.add(current.lower())
-            if len(done) + len(waiting) >= self._size:
-                return TooMany(f"virtual_alias_maps: {address} expands to more than {self._size} addresses")
-            if depth > self._depth:
+            current, chain = waiting.pop()
+            folded = current.lower()
+            if folded in chain:
+                return TooMany(f"virtual_alias_maps: {address} leads round in a circle at {current}")
+            if len(chain) > self._depth:
                 return TooMany(f"virtual_alias_maps: {address} nests deeper than {self._depth}")
             hit = await self._mapper.finder.find(self._maps, current)
             if isinstance(hit, Deferred):
@@ -151,23 +149,27 @@ class Virtual:
             if hit is None:
                 done[current] = None
                 continue
-            new = [
-                self._mapper.apply(current, hit, found.text, "virtual")
-                for found in parse_destinations(hit.found.value)
-                if found.kind in ("address", "user")
-            ]
+            new = self._results(current, hit)
+            size += max(len(new) - 1, 0)
+            if size > self._size:
+                return TooMany(f"virtual_alias_maps: {address} expands to more than {self._size} addresses")
             if not new:
                 done[current] = None
             for result in reversed(new):
                 if len(result) > self._length:
                     return TooMany(f"virtual_alias_maps: a result for {address} is longer than {self._length}")
-                if result.lower() == current.lower():
+                if result.lower() == folded:
                     done[result] = None
                 else:
-                    waiting.append((result, depth + 1))
-        if not done:
-            return TooMany(f"virtual_alias_maps: {address} leads round in a circle")
+                    waiting.append((result, (*chain, folded)))
         return tuple(done)
+
+    def _results(self, address: str, hit: Hit) -> list[str]:
+        return [
+            self._mapper.apply(address, hit, found.text, "virtual")
+            for found in parse_destinations(hit.found.value)
+            if found.kind in ("address", "user")
+        ]
 
 
 class Generic:
