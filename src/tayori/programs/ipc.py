@@ -2,17 +2,21 @@
 
 A frame is a 4-byte big-endian length and that many bytes; most frames are msgspec.msgpack, some are raw
 (a message's content). A length above the limit ends the connection: the peer is broken or hostile.
-Pure framing (`pack`, `Frames`), a blocking side (`send`, `receive`) and an asyncio side (`read`, `write`).
+Pure framing (`pack`, `Frames`), a blocking side (`send`, `receive`) and an asyncio side (`read`, `write`), which does
+not import asyncio (its IncompleteReadError is an EOFError): sendmail must start fast.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from asyncio import IncompleteReadError, StreamReader, StreamWriter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
 
 HEADER = 4
 LIMIT = 256 * 1024 * 1024
@@ -129,8 +133,8 @@ async def read(reader: StreamReader, limit: int = LIMIT) -> bytes | None:
     """Read one frame; None when the peer closed between frames. Raises BadFrame, OSError."""
     try:
         head = await reader.readexactly(HEADER)
-    except IncompleteReadError as error:
-        if not error.partial:
+    except EOFError as error:
+        if not getattr(error, "partial", b""):
             return None
         raise BadFrame("the connection ended inside a frame") from error
     (length,) = _LENGTH.unpack(head)
@@ -138,7 +142,7 @@ async def read(reader: StreamReader, limit: int = LIMIT) -> bytes | None:
         raise BadFrame(f"a frame of {length} bytes is above the limit of {limit}")
     try:
         return await reader.readexactly(length)
-    except IncompleteReadError as error:
+    except EOFError as error:
         raise BadFrame("the connection ended inside a frame") from error
 
 

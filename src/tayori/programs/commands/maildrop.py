@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import time
 
 from tayori.config.settings import Settings
@@ -23,7 +22,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def leave(settings: Settings, question: dict[str, object], content: bytes) -> str:
     """Leave one message, on stable storage; the file's path. Raises Failed."""
     folder = f"{state_directory(settings)}/maildrop"
-    name = f"{folder}/{int(time.time())}.{secrets.token_hex(16)}"
+    name = f"{folder}/{int(time.time())}.{os.urandom(16).hex()}"
     mask = os.umask(0o022)
     try:
         fd = os.open(f"{name}.tmp", _CREATE, 0o644)

@@ -22,7 +22,6 @@ from typing import BinaryIO
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
-from tayori.programs.commands import maildrop
 from tayori.programs.commands.control import (  # fmt: skip
     EX_CONFIG,
     EX_DATAERR,
@@ -248,6 +247,8 @@ def submit(settings: Settings, question: dict[str, object], content: bytes) -> s
     try:
         sock = connect(settings)
     except ServerDown:
+        from tayori.programs.commands import maildrop
+
         maildrop.leave(settings, question, content)
         return ""
     with sock:
