@@ -54,6 +54,7 @@ class Compiler:
         self._restrictions = restrictions
         self._old = old
         self._classes = frozenset(settings.items("smtpd_restriction_classes"))
+        self._logged = frozenset(settings.items("smtpd_log_access_permit_actions"))
         self._depth = 0
         self._results: dict[tuple[str, Resource, str], tuple[Rule, ...]] = {}
 
@@ -91,9 +92,9 @@ class Compiler:
                 warn = True
                 continue
             if name in self._old:
-                new = self._old[name]
-                shown = " ".join(new)
-                self.warnings.append(ConfigError(f'"{word}" is an old spelling', origin, f"write {shown}"))
+                new = self._translated(self._old[name])
+                mend = f"write {' '.join(new)}" if new else "remove it: it has no effect any more"
+                self.warnings.append(ConfigError(f'"{word}" is an old spelling', origin, mend))
                 queue[at:at] = [(each, origin) for each in new]
                 continue
             rule, used = self._rule(word, [w for w, _ in queue[at : at + 1]], origin, parameter, resource)
@@ -101,6 +102,11 @@ class Compiler:
             found.append(replace(rule, warn=True) if warn else rule)
             warn = False
         return tuple(found)
+
+    def _translated(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        if len(words) == 2 and words[1].startswith("$"):
+            return tuple(each for item in self.settings.items(words[1][1:]) for each in (words[0], item))
+        return words
 
     def _rule(
         self, word: str, rest: list[str], origin: Origin | None, parameter: str, resource: Resource
@@ -124,7 +130,8 @@ class Compiler:
         else:
             argument = ""
         prepared = entry.prepare(self, argument, origin) if entry.prepare else None
-        return Rule(name, entry.function, argument, prepared, origin, parameter), used
+        logged = "static:all" in self._logged or name in self._logged
+        return Rule(name, entry.function, argument, prepared, origin, parameter, logged=logged), used
 
     def _class(self, name: str, resource: Resource, origin: Origin | None) -> tuple[Rule, ...]:
         if self._depth >= MAX_DEPTH:

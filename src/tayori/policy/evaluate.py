@@ -138,6 +138,9 @@ class Evaluation:
             return None
         if isinstance(answer, Permit):
             self.trace.append(Step(reason, "permit"))
+            if rule.logged:
+                log = f"action={rule.name} for {self.resource.value}={self.name} "
+                self.effects.append(Effect("PERMIT", rule.name, log))
             self.permit_reason = self.permit_reason if self._depth else reason
             return answer
         if isinstance(answer, Refusal):

@@ -41,6 +41,6 @@ async def reject_unlisted_sender(run: Evaluation, rule: Rule) -> Answer:
         return None
     run.listed.add(Resource.SENDER)
     found = await run.services.listing.sender(address)
-    # A real Postfix says 5.1.0 of its own users and 5.1.7 ("bad sender's address") of the virtual ones.
-    local = isinstance(found, Unlisted) and found.parameter == "local_recipient_maps"
-    return _refuse(run, address, found, "5.1.0" if local else "5.1.7")
+    # A real Postfix says 5.1.7 ("bad sender's address") where a virtual alias is missing, 5.1.0 otherwise.
+    alias = isinstance(found, Unlisted) and found.parameter == "virtual_alias_maps"
+    return _refuse(run, address, found, "5.1.7" if alias else "5.1.0")

@@ -6,7 +6,8 @@ from tayori.policy.facts import Facts
 from tayori.policy.verdict import Action, Effect, Verdict
 from tayori.protocol.address import quote
 
-KINDS = {"REJECT_WARNING": "reject_warning", "WARN": "warn", "INFO": "info", "SLEEP": "delay"}
+KINDS = {"REJECT_WARNING": "reject_warning", "WARN": "warn", "INFO": "info"}
+NOTES = ("INFO", "WARN")
 
 
 def _line(kind: str, text: str, facts: Facts) -> str:
@@ -35,7 +36,7 @@ def log_line(verdict: Verdict, facts: Facts) -> str:
 
 def effect_lines(verdict: Verdict, facts: Facts) -> list[str]:
     """The lines of what happened beside the verdict (warn_if_reject, HOLD, INFO …), in order."""
-    return [effect_line(effect, facts) for effect in verdict.effects if effect.log]
+    return [effect_line(effect, facts) for effect in verdict.effects if effect.log or effect.kind in NOTES]
 
 
 def effect_line(effect: Effect, facts: Facts) -> str:

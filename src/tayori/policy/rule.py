@@ -39,8 +39,7 @@ class Resource(Enum):
 class Restriction:
     """`prepare(compiler, argument, origin)` runs once, at construction, and may raise ConfigError.
 
-    What it returns becomes `rule.prepared`. `argument`: how many words follow the name (0, 1, or 2 for an
-    optional one).
+    What it returns becomes `rule.prepared`. `argument`: a word follows the name.
     """
 
     function: Function
@@ -50,7 +49,8 @@ class Restriction:
 
 @dataclass(slots=True)
 class Rule:
-    """One restriction in one list. `warn`: warn_if_reject stood before it."""
+    """One restriction in one list. `warn`: warn_if_reject stood before it; `logged`: a permit is worth a line
+    (smtpd_log_access_permit_actions)."""
 
     name: str
     function: Function
@@ -59,6 +59,7 @@ class Rule:
     origin: Origin | None
     parameter: str
     warn: bool = False
+    logged: bool = False
     quiet: dict[Stage, Step] = field(default_factory=dict)
 
     def reason(self, stage: Stage, looked_up: str = "", answer: str = "") -> Reason:

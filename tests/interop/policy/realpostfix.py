@@ -113,8 +113,11 @@ class RealPostfix:
             stream = connection.makefile("rb")
             replies.append(self._reply(stream))
             for command in commands:
-                connection.sendall(command.encode() + b"\r\n")
-                replies.append(self._reply(stream))
+                try:
+                    connection.sendall(command.encode() + b"\r\n")
+                    replies.append(self._reply(stream))
+                except ConnectionError:
+                    replies.append("")
                 if not replies[-1]:
                     break
         return replies
