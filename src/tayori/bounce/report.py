@@ -13,6 +13,7 @@ from email.utils import format_datetime
 
 from tayori.bounce.options import BounceOptions
 from tayori.bounce.rules import Entry, Kind, Notice
+from tayori.protocol.address import quote
 from tayori.queue.model import Attributes, Message, Recipient
 
 WIDTH = 78
@@ -132,7 +133,7 @@ def _head(notice: Notice, options: BounceOptions, identity: str, boundary: str, 
         f"Date: {date}\n"
         f"From: Mail Delivery System <MAILER-DAEMON@{options.origin}>\n"
         f"Subject: {SUBJECTS[notice.kind][notice.copy]}\n"
-        f"To: {clean(notice.recipient)}\n"
+        f"To: {_shown(notice.recipient)}\n"
         "Auto-Submitted: auto-replied\n"
         "MIME-Version: 1.0\n"
         "Content-Type: multipart/report; report-type=delivery-status;\n"
@@ -151,8 +152,8 @@ def _human(notice: Notice, headers_only: bool, options: BounceOptions) -> bytes:
     )
     for recipient, outcome in notice.entries:
         original = recipient.original
-        also = f" (expanded from <{clean(original)}>)" if original and original != recipient.address else ""
-        text += "\n" + fold(f"<{clean(recipient.address)}>{also}: {clean(outcome.text)}") + "\n"
+        also = f" (expanded from <{_shown(original)}>)" if original and original != recipient.address else ""
+        text += "\n" + fold(f"<{_shown(recipient.address)}>{also}: {clean(outcome.text)}") + "\n"
     return _bytes(text)
 
 
@@ -203,7 +204,7 @@ def _returned(notice: Notice, message: Message, original: bytes, options: Bounce
         original = _headers(original)
         if 0 < options.size_limit < len(original):
             original = original[: options.size_limit].rpartition(b"\n")[0] + b"\n"
-    return b"Return-Path: <" + _bytes(clean(message.sender)) + b">\n" + original, headers_only
+    return b"Return-Path: <" + _bytes(_shown(message.sender)) + b">\n" + original, headers_only
 
 
 def _headers(original: bytes) -> bytes:
@@ -233,7 +234,12 @@ def _ascii(message: Message, notice: Notice) -> bool:
 
 
 def _typed(address: str, utf8: bool) -> str:
-    return f"{'utf-8' if utf8 and not address.isascii() else 'rfc822'}; {clean(address)}"
+    return f"{'utf-8' if utf8 and not address.isascii() else 'rfc822'}; {_shown(address)}"
+
+
+def _shown(address: str) -> str:
+    """External form (`"a b"@example.com`), one line."""
+    return clean(quote(address))
 
 
 def clean(text: str) -> str:

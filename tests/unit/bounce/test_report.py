@@ -193,6 +193,13 @@ def test_success_report_tells_relayed_from_delivered() -> None:
     assert b"Action: delivered" in content and b"Action: relayed" in content
 
 
+def test_addresses_stand_in_external_form() -> None:
+    (notice,) = notices(Kind.FAILED, message("my self@a.example"), (entry(address="we ird@b.example"),), OPTIONS)
+    content = report(notice, message("my self@a.example"), CONTENT, OPTIONS, 1, NOW).content or b""
+    assert b'\nTo: "my self"@a.example\n' in content and b'Return-Path: <"my self"@a.example>' in content
+    assert b'Final-Recipient: rfc822; "we ird"@b.example\n' in content and b'<"we ird"@b.example>: ' in content
+
+
 def test_orcpt_and_envid_are_decoded_and_the_alias_is_named() -> None:
     who = message(envid="a+2Bb")
     aliased = entry(original="info@a.example", orcpt="rfc822;info+2Bx@a.example")
