@@ -212,6 +212,11 @@ class Stream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def write_eof(self) -> None:
+        """Say that nothing more will come; reading goes on."""
+        if self._transport is not None and not self.lost and self._engine is None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
     def abort(self) -> None:
         """Close at once."""
         if self._transport is not None:

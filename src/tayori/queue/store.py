@@ -290,18 +290,20 @@ class Store:
         with self.transaction() as db:
             return db.execute("UPDATE message SET hold = ? WHERE number = ?", (int(hold), number)).rowcount > 0
 
-    def make_due(self, now: float, number: int | None = None) -> int:
-        """Let one or all deferred messages be tried now; how many."""
+    def make_due(self, now: float, number: int | None = None, site: str = "") -> int:
+        """Let one, all, or a site's deferred messages be tried now; how many."""
         chosen = -1 if number is None else number
+        mark = f"%@{site}" if site else "%"
         with self.transaction() as db:
-            changed = db.execute(
-                "UPDATE message SET due = ? WHERE owner IS NULL AND due > ? AND (? < 0 OR number = ?)",
-                (now, now, chosen, chosen),
-            ).rowcount
             db.execute(
-                "UPDATE recipient SET due = ? WHERE due > ? AND (? < 0 OR number = ?)", (now, now, chosen, chosen)
+                "UPDATE recipient SET due = ?1 WHERE due > ?1 AND (?2 < 0 OR number = ?2) AND address LIKE ?3",
+                (now, chosen, mark),
             )
-        return changed
+            return db.execute(
+                "UPDATE message SET due = ?1 WHERE owner IS NULL AND due > ?1"
+                " AND number IN (SELECT number FROM recipient WHERE due <= ?1 AND (?2 < 0 OR number = ?2))",
+                (now, chosen),
+            ).rowcount
 
     def _message(self, row: tuple[int, float, str, int, bytes, int | None, float, int]) -> Message:
         recipients = tuple(_recipient(fields) for fields in self._db.execute(schema.SELECT_RECIPIENTS, (row[0],)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -47,11 +48,24 @@ class _Child:
         if self.writer is not None:
             self.writer.transport.abort()
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+            kill_tree(self.process.pid)
             await self.process.wait()
         self.process = self.reader = self.writer = None
         self.served = 0
+
+
+def kill_tree(pid: int, depth: int = 8) -> None:
+    """SIGKILL for a process and what it started (pam_exec and its like leave the process group)."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+    except OSError:
+        children = []
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+    if depth:
+        for child in children:
+            kill_tree(child, depth - 1)
 
 
 class PamWorkers:
@@ -112,8 +126,7 @@ class PamWorkers:
         """End the processes."""
         for child in self._children:
             if child.process is not None and child.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.process.kill()
+                kill_tree(child.process.pid)
             if child.writer is not None:
                 child.writer.transport.abort()
 

@@ -36,6 +36,7 @@ from tayori.queue.engine import SqliteQueue
 from tayori.schedule.backoff import Backoff
 from tayori.schedule.destinations import Destinations
 from tayori.schedule.feedback import Limits
+from tayori.tables.matchlist import Kind, MatchList
 
 STOP_SECONDS = 8.0
 RETIRE_SECONDS = 3600.0
@@ -99,7 +100,8 @@ class _Worker:
         queue = SqliteQueue(str(plan.layout.queue), plan.number, settings.number("queue_minfree"))
         await queue.start(plan.living)
         agent = LocalAgent(str(plan.layout.local_socket))
-        intake = Intake(settings, queue, self.house.cleanup, plan.log)
+        flushable = MatchList.from_settings(self.house.tables, settings, "fast_flush_domains", Kind.DOMAIN)
+        intake = Intake(settings, queue, self.house.cleanup, plan.log, flushable)
         dispatcher = self._dispatcher(queue, agent, intake)
         intake.dispatcher = dispatcher
         for built in self.built:

@@ -48,7 +48,7 @@ def seconds(value: float) -> str:
     if value < 0.005:
         return "0"
     if value < 1:
-        return f"{value:.2g}"
+        return f"{value:.2f}".rstrip("0")
     if value < 100:
         return f"{value:.2g}"
     return f"{value:.0f}"

@@ -87,7 +87,7 @@ class Remote:
             self._destinations.finished(transport, nexthop, time.time(), attempt.healthy, attempt.reason, go)
             self._next(transport, nexthop)
         missing = DeferredDelivery("the delivery agent gave no answer", "4.3.0")
-        return [Ended(r, attempt.outcomes.get(r.n, missing), program) for r in group]
+        return [Ended(r, attempt.get(r.n, missing), program) for r in group]
 
     async def _slot(self, transport: str, nexthop: str) -> Go | Dead | Busy:
         key = transport, nexthop

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FROM = re.compile(rb"from:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
 _TO = re.compile(rb"to:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
+NOTIFY = {"NEVER", "SUCCESS", "FAILURE", "DELAY"}
 XCLIENT_ATTRIBUTES = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"
 
 
@@ -68,7 +69,7 @@ async def _extensions(session: Session) -> list[str]:
             rows.append("AUTH=" + " ".join(mechanisms))
     if await session.listed(service.xclient_hosts):
         rows.append(XCLIENT_ATTRIBUTES)
-    rows += ["ENHANCEDSTATUSCODES", "8BITMIME"]
+    rows += ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]
     if options.smtputf8:
         rows.append("SMTPUTF8")
     if options.discard_keywords:
@@ -101,7 +102,8 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     match = _FROM.match(argument)
     if match is None or not match.group(1):
         return say.MAIL_SYNTAX
-    utf8 = options.smtputf8 and session.esmtp and b"SMTPUTF8" in match.group(1).upper()
+    # without smtputf8_enable Postfix lets 8-bit addresses through unseen, as it did before RFC 6531
+    utf8 = not options.smtputf8 or b"SMTPUTF8" in match.group(1).upper()
     path = parse_path(match.group(1), smtputf8=utf8, strict=options.strict_envelopes)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.MAIL_SYNTAX, say.BAD_SENDER, match.group(1))
@@ -136,7 +138,7 @@ def _bad_path(session: Session, bad: BadPath, missing: Reply, syntax: Reply, raw
 
 def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
     """ESMTP parameters, one row per keyword."""
-    size, body, utf8, auth = 0, "", False, ""
+    size, body, utf8, auth, ret, envid = 0, "", False, "", "", ""
     options = session.options
     for word in path.parameters.split():
         keyword, equals, value = word.partition("=")
@@ -151,15 +153,17 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
             body = value.upper()
         elif keyword == "SMTPUTF8" and not equals and options.smtputf8:
             utf8 = True
-        elif keyword == "AUTH" and equals and options.sasl_enable:
+        elif keyword == "AUTH" and equals:
             auth = value
+        elif keyword == "RET" and value.upper() in ("FULL", "HDRS") and "DSN" not in options.discard_keywords:
+            ret = value.upper()
+        elif keyword == "ENVID" and equals and "DSN" not in options.discard_keywords:
+            envid = value
         else:
-            return Reply(
-                555, "5.5.4", f"Unsupported option: {say.printable(word.encode('utf-8', 'surrogateescape'))}"
-            )
+            return _unsupported(word)
     if options.minfree and not session.service.intake.room(size):
         return say.NO_SPACE
-    return Transaction(path.address, size, body, utf8, auth)
+    return Transaction(path.address, size, body, utf8, auth, ret, envid)
 
 
 async def rcpt(session: Session, argument: bytes) -> Reply | None:
@@ -170,23 +174,51 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
     match = _TO.match(argument)
     if match is None or not match.group(1):
         return say.RCPT_SYNTAX
-    path = parse_path(match.group(1), smtputf8=transaction.smtputf8, strict=options.strict_envelopes)
+    utf8 = transaction.smtputf8 or not options.smtputf8
+    path = parse_path(match.group(1), smtputf8=utf8, strict=options.strict_envelopes)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.RCPT_SYNTAX, say.BAD_RECIPIENT, match.group(1))
     if not path.address:
         return say.BAD_RECIPIENT
-    if path.parameters:
-        word = path.parameters.split()[0]
-        return Reply(555, "5.5.4", f"Unsupported option: {say.printable(word.encode('utf-8', 'surrogateescape'))}")
+    wishes = _rcpt_parameters(session, path)
+    if isinstance(wishes, Reply):
+        return wishes
     if len(transaction.recipients) >= options.recipient_limit:
         session.transaction = replace(transaction, overshoot=transaction.overshoot + 1)
         if transaction.overshoot < options.overshoot_limit:
             session.errors -= 1  # the caller counts one: overshoot within the limit is no error (postconf(5))
         return say.TOO_MANY_RECIPIENTS
-    return await _judge_recipient(session, transaction, path)
+    return await _judge_recipient(session, transaction, path, wishes)
 
 
-async def _judge_recipient(session: Session, transaction: Transaction, path: Path) -> Reply:
+def _rcpt_parameters(session: Session, path: Path) -> EnvelopeRecipient | Reply:
+    """NOTIFY and ORCPT (RFC 3461 4.1, 4.2)."""
+    notify, orcpt = "", ""
+    dsn = "DSN" not in session.options.discard_keywords
+    for word in path.parameters.split():
+        keyword, equals, value = word.partition("=")
+        keyword = keyword.upper()
+        if keyword == "NOTIFY" and equals and dsn:
+            wanted = value.upper().split(",")
+            if not set(wanted) <= NOTIFY or ("NEVER" in wanted and len(wanted) > 1):
+                return Reply(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
+            notify = ",".join(wanted)
+        elif keyword == "ORCPT" and ";" in value and dsn:
+            orcpt = value
+        elif keyword == "ORCPT" and dsn:
+            return Reply(501, "5.5.4", "Error: Bad ORCPT parameter syntax")
+        else:
+            return _unsupported(word)
+    return EnvelopeRecipient(path.address, notify, orcpt)
+
+
+def _unsupported(word: str) -> Reply:
+    return Reply(555, "5.5.4", f"Unsupported option: {say.printable(word.encode('utf-8', 'surrogateescape'))}")
+
+
+async def _judge_recipient(
+    session: Session, transaction: Transaction, path: Path, wishes: EnvelopeRecipient
+) -> Reply:
     facts = session.facts(Stage.RCPT).at(Stage.RCPT, recipient=path.address)
     if session.service.rates.recipient(session.client.address) and not await _exempt(session):
         session.note(f"warning: Recipient address rate limit exceeded: {session.peer} for service smtpd")
@@ -202,7 +234,7 @@ async def _judge_recipient(session: Session, transaction: Transaction, path: Pat
             return say.QUEUE_ERROR
         transaction = replace(transaction, number=number)
         session.note(f"{transaction.queue_id}: client={session.peer}{_login_note(session, transaction)}")
-    recipients = (*transaction.recipients, EnvelopeRecipient(path.address))
+    recipients = (*transaction.recipients, wishes)
     session.transaction = replace(transaction, recipients=recipients)
     _apply(session, verdict)
     return say.RCPT_OK

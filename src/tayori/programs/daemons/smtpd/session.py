@@ -8,6 +8,7 @@ depends on more than the line lives in the handlers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -43,6 +44,10 @@ HANDLERS: dict[str, Handler] = {
     "QUIT": commands.quit_,
     "XCLIENT": xclient.xclient,
 }
+
+
+LINGER = 1.0
+"""Seconds to wait for a refused client to hang up."""
 
 
 class Closing(Exception):
@@ -157,7 +162,7 @@ class Session:
             while True:
                 await self._one_command()
         except Closing:
-            self.flush()
+            await self._farewell()
         except TimeoutError:
             self.note(f"timeout after {self.where} from {self.peer}")
             self.say(Reply(421, "4.4.2", f"{self.options.hostname} Error: timeout exceeded"))
@@ -169,6 +174,18 @@ class Session:
                 self.service.rates.disconnect(self._counted)
             self.note(f"disconnect from {self.peer} {self.counters}")
             self.stream.close()
+
+    async def _farewell(self) -> None:
+        """Let the last reply arrive: closing with unread input would reset the connection and lose it."""
+        self.flush()
+        if self.where == "QUIT":
+            return
+        self.stream.timeout = LINGER
+        self.stream.write_eof()
+        with contextlib.suppress(TimeoutError, ConnectionError, TlsError):
+            for _ in range(64):
+                if not await self.stream.read():
+                    break
 
     async def _greet(self) -> None:
         if self.options.tls_wrapper:

@@ -23,6 +23,8 @@ class Transaction:
     body: str = ""
     smtputf8: bool = False
     auth: str = ""
+    ret: str = ""
+    envid: str = ""
     number: int = 0
     recipients: tuple[EnvelopeRecipient, ...] = ()
     overshoot: int = 0
