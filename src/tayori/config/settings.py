@@ -38,6 +38,7 @@ class Settings:
         self.overrides = tuple(overrides)
         self._set: dict[str, Assignment] = {a.name: a for a in (*self.assignments, *self.overrides)}
         self._cache: dict[tuple[str, str], object] = {}
+        self._computing: set[str] = set()
 
     @classmethod
     def read(cls, directory: str | Path, system: System | None = None) -> Settings:
@@ -84,9 +85,21 @@ class Settings:
         """The raw default; computed ones (myhostname, mynetworks …) are worked out."""
         computed = COMPUTED.get(name)
         if computed is not None:
-            return computed(self)
+            return self._computed(name)
         row = row_of(name)
         return row.default if row else None
+
+    def _computed(self, name: str) -> str:
+        found = self._cache.get(("computed", name))
+        if found is None:
+            if name in self._computing:  # myhostname = $mydomain, whose default is made from myhostname
+                raise ConfigError("$name expansion goes round in a circle", None, "break the circle of references")
+            self._computing.add(name)
+            try:
+                found = self._cache["computed", name] = COMPUTED[name](self)
+            finally:
+                self._computing.discard(name)
+        return str(found)
 
     def raw(self, name: str) -> str | None:
         """The value as written, or the raw default; None for an unknown name."""
