@@ -77,7 +77,7 @@ class Limits:
             except ValueError:
                 raise ConfigError(
                     f"{parameter} = {settings.text(parameter)}: this must be a share from 0 to 1",
-                    settings.origin(parameter),
+                    settings.origin(parameter) or settings.origin(default),
                     "write for example 1, 1/4 or 1/concurrency",
                 ) from None
 
