@@ -36,7 +36,7 @@ class Classes:
             if (found := MatchList.from_settings(tables, settings, name, form))
         )
         self._own = dict.fromkeys(settings.items("proxy_interfaces"), "proxy_interfaces")
-        self._own |= dict.fromkeys(_interfaces(settings), "inet_interfaces")
+        self._own |= dict.fromkeys(own_interfaces(settings), "inet_interfaces")
         constant = all("/" not in item and ":" not in item for _, name, _ in _LISTS for item in settings.items(name))
         self._kept: dict[str, Classified] | None = {} if constant else None
         self._settings = settings
@@ -84,7 +84,7 @@ class Classes:
         return _DEFAULT
 
 
-def _interfaces(settings: Settings) -> list[str]:
+def own_interfaces(settings: Settings) -> list[str]:
     """Own IP addresses by inet_interfaces. A host name counts for every address of this machine."""
     found: list[str] = []
     own = [text.partition("/")[0] for text in settings.system.interfaces]

@@ -1,12 +1,15 @@
 """Whether a recipient or a sender is listed: reject_unlisted_recipient and reject_unlisted_sender (postconf(5)).
 
-An address that canonical_maps, relocated_maps or virtual_alias_maps know is listed. Otherwise its class
-decides: local_recipient_maps, virtual_alias_maps, virtual_mailbox_maps, relay_recipient_maps; an empty
-parameter lists everybody. A table that cannot be asked gives Deferred, never "unknown".
+An address that canonical_maps or virtual_alias_maps know is listed. One that transport_maps or relocated_maps
+send to error(8) is not. Otherwise its class decides: local_recipient_maps, virtual_alias_maps,
+virtual_mailbox_maps, relay_recipient_maps; an empty parameter lists everybody. In our own domains postmaster,
+mailer-daemon and double_bounce_sender are always listed, as smtpd(8) was seen to do. A table that cannot be
+asked gives Deferred, never "unknown".
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tayori.config.settings import Settings
@@ -14,12 +17,14 @@ from tayori.rewrite.aliasmaps import alias_tables
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder
-from tayori.rewrite.results import AddressClass, Deferred, Unlisted
+from tayori.rewrite.resolve import Resolver
+from tayori.rewrite.results import AddressClass, Classified, Deferred, Resolved, Unlisted
 from tayori.tables.maps import Maps
 from tayori.tables.registry import Tables
 
-_KNOWN = ("recipient_canonical_maps", "canonical_maps", "relocated_maps", "virtual_alias_maps")
-_KNOWN_SENDER = ("sender_canonical_maps", "canonical_maps", "relocated_maps", "virtual_alias_maps")
+_CODE = re.compile(r"([45]\.\d{1,3}\.\d{1,3})\s+")
+_KNOWN = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
+_KNOWN_SENDER = ("sender_canonical_maps", "canonical_maps", "virtual_alias_maps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Listing:
         self._classes = classes
         self._form = Form(settings)
         self._finder = Finder(settings, classes.is_local)
+        self._resolver = Resolver(settings, tables, classes)
+        self._always = frozenset(("", "postmaster", "mailer-daemon", settings.text("double_bounce_sender").lower()))
         self._show = settings.flag("show_user_unknown_table_name")
         self._known = _joined(tables, settings, _KNOWN)
         self._known_sender = _joined(tables, settings, _KNOWN_SENDER)
@@ -86,23 +93,29 @@ class Listing:
     async def _listed(self, address: str, known: Maps, who: str, enhanced: str) -> Unlisted | Deferred | None:
         address = self._form.envelope(address)
         local, _, domain = address.rpartition("@")
-        answer = await self._classes.classify(domain)
-        if isinstance(answer, Deferred):
-            return answer
         if known:
             hit = await self._finder.find(known, address)
             if hit is not None:
                 return hit if isinstance(hit, Deferred) else None
+        answer: Classified | Resolved | Deferred = await self._classes.classify(domain)
+        if self._resolver.may_refuse or (
+            isinstance(answer, Classified)
+            and answer.kind is AddressClass.LOCAL
+            and self._form.routing(local) is not None
+        ):
+            answer = await self._resolver.resolve(address)
+            if isinstance(answer, Resolved):
+                if answer.transport == "error" and answer.kind is not AddressClass.VIRTUAL_ALIAS:
+                    return _undeliverable(answer, who, enhanced)
+                address = answer.address
+                local = address.rpartition("@")[0]
+        if isinstance(answer, Deferred):
+            return answer
         listed = self._lists.get(answer.kind)
-        if listed is None:
-            return None
-        found: bool | Deferred
-        if not listed.maps and answer.kind is not AddressClass.VIRTUAL_ALIAS:
+        if listed is None or (not listed.maps and answer.kind is not AddressClass.VIRTUAL_ALIAS):
             return None
         if answer.kind is AddressClass.LOCAL:
-            if self._form.routing(local) is not None:
-                return None
-            found = await self._local_user(address, local)
+            found = local.lower() in self._always or await self._local_user(address, local)
         else:
             hit = await self._finder.find(listed.maps, address)
             found = hit if isinstance(hit, Deferred) else hit is not None
@@ -127,3 +140,13 @@ class Listing:
 
 def _joined(tables: Tables, settings: Settings, names: tuple[str, ...]) -> Maps:
     return Maps(table for name in names for table in Maps.from_settings(tables, settings, name).tables)
+
+
+def _undeliverable(answer: Resolved, who: str, enhanced: str) -> Unlisted:
+    """The reply for an address that transport_maps or relocated_maps send to error(8)."""
+    match = _CODE.match(answer.nexthop)
+    if match is not None:
+        enhanced = match.group(1)
+    text = answer.nexthop[match.end() :] if match is not None else answer.nexthop
+    code = 450 if enhanced.startswith("4") else 550
+    return Unlisted(code, enhanced, f"{who} address rejected: {text}", answer.reason, answer.origin)

@@ -42,7 +42,10 @@ def split_service(text: str) -> tuple[str, str]:
 
 
 class Resolver:
-    """Resolves addresses as main.cf says. All tables are opened at construction."""
+    """Resolves addresses as main.cf says. All tables are opened at construction.
+
+    `may_refuse`: whether an address outside the virtual alias class can resolve to the error transport.
+    """
 
     def __init__(self, settings: Settings, tables: Tables, classes: Classes) -> None:
         """Raises ConfigError for a table or list that cannot be used."""
@@ -71,6 +74,9 @@ class Resolver:
         self._null_transport = settings.text("empty_address_default_transport_maps_lookup_key")
         self._numeric = settings.flag("resolve_numeric_domain")
         self._dequoted = settings.flag("resolve_dequoted_address")
+        self.may_refuse = bool(self._transport_maps or self._relocated or self._default_transports) or any(
+            service.transport == "error" for service in self._services.values()
+        )
 
     async def resolve(self, address: str, sender: str = "") -> Resolved | Deferred:
         """Where mail for `address` goes when `sender` ("" for <>) sent it."""
@@ -100,7 +106,7 @@ class Resolver:
             route = await self._outward(answer.kind, domain, sender)
         else:
             service = self._services[answer.kind]
-            nexthop = service.nexthop or domain
+            nexthop = service.nexthop or domain.lower()
             reason = answer.parameter if answer.kind is AddressClass.LOCAL else service.reason
             route = _Route(service.transport, nexthop, reason, answer.origin or service.origin)
         if not isinstance(route, Deferred) and self._transport_maps:

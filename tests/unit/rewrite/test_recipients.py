@@ -77,10 +77,31 @@ def test_empty_maps_list_everybody_and_codes_follow_parameters() -> None:
     assert recipient("jiro@example.com", show_user_unknown_table_name="no").endswith("rejected: User unknown")
 
 
-def test_canonical_relocated_and_virtual_count_as_listed() -> None:
-    for name in ("canonical_maps", "recipient_canonical_maps", "relocated_maps", "virtual_alias_maps"):
+def test_canonical_and_virtual_count_as_listed() -> None:
+    for name in ("canonical_maps", "recipient_canonical_maps", "virtual_alias_maps"):
         assert recipient("jiro@example.com", **{name: "inline:{jiro=else@where.org}"}) == "listed", name
     assert recipient("jiro@example.com", sender_canonical_maps="inline:{jiro=x@y.z}") == LOCAL
+
+
+def test_the_error_transport_refuses_at_once() -> None:
+    values = {
+        "transport_maps": "inline:{{t.org=error:no mail}, {d.org=error:5.7.8 custom text}}",
+        "relocated_maps": "inline:{old@example.com=new@else.org}",
+    }
+    assert recipient("x@t.org", **values) == "550 5.1.1 Recipient address rejected: no mail"
+    assert recipient("x@d.org", **values) == "550 5.7.8 Recipient address rejected: custom text"
+    moved = "550 5.1.6 Recipient address rejected: User has moved to new@else.org"
+    assert recipient("old@example.com", **values) == moved
+    assert recipient("x@else.org", **values) == "listed"
+    assert recipient("no@a.org", **values).endswith("User unknown in virtual alias table")
+
+
+def test_own_names_and_routed_addresses() -> None:
+    for name in ("Postmaster", "mailer-daemon", "double-bounce"):
+        assert recipient(f"{name}@example.com") == "listed"
+    assert recipient("postmaster@v.org").startswith("550")
+    assert recipient("jiro@v.org@example.com").endswith("User unknown in virtual mailbox table")
+    assert recipient("x%else.org@example.com") == "listed"
 
 
 def test_a_table_that_fails_is_never_unknown() -> None:
