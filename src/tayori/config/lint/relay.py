@@ -82,7 +82,7 @@ def walk(source: Source, settings: Settings, name: str, depth: int = 0) -> Walk:
     result = Walk()
     own = classes(settings)
     for rule in rules(settings, name, source.main):
-        if rule.warn_only and rule.word not in ("permit",):
+        if rule.warn_only and rule.word != "permit":
             continue
         if rule.word in STOPS or rule.word == "check_relay_domains":
             result.stopped = True
@@ -103,7 +103,7 @@ def walk(source: Source, settings: Settings, name: str, depth: int = 0) -> Walk:
 
 def opens(source: Source, settings: Settings, rule: Rule) -> bool:
     """Whether this rule certainly permits the stranger."""
-    if rule.word in ("permit", "permit_naked_ip_address"):
+    if rule.word == "permit":
         return True
     if rule.word == "permit_mynetworks":
         return any(whole(network) for network in trusted(settings))

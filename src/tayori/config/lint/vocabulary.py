@@ -37,12 +37,10 @@ RESTRICTIONS: dict[str, str] = {
 # Old spellings and what they are now; those without a new word keep their meaning by themselves.
 OLD_RESTRICTIONS: dict[str, str] = {
     "reject_unknown_client": "reject_unknown_client_hostname",
-    "reject_unknown_reverse_client": "reject_unknown_reverse_client_hostname",
     "reject_invalid_hostname": "reject_invalid_helo_hostname",
     "reject_non_fqdn_hostname": "reject_non_fqdn_helo_hostname",
     "reject_unknown_hostname": "reject_unknown_helo_hostname",
     "reject_unknown_address": "reject_unknown_sender_domain",
-    "reject_rhsbl": "reject_rhsbl_sender",
     "reject_rbl": "reject_rbl_client",
     "reject_maps_rbl": "reject_rbl_client",
     "check_relay_domains": "reject_unauth_destination",
@@ -50,7 +48,7 @@ OLD_RESTRICTIONS: dict[str, str] = {
     "permit_naked_ip_address": "permit_mynetworks",
     "check_address_map": "check_client_access",
 }
-OLD_WITH_ARGUMENT = {"reject_rbl": DOMAIN, "reject_rhsbl": DOMAIN, "check_address_map": TABLE}
+OLD_WITH_ARGUMENT = {"reject_rbl": DOMAIN, "check_address_map": TABLE}
 
 # Table types; the text says why one is not supported ("" = supported).
 TABLE_TYPES: dict[str, str] = {
