@@ -6,6 +6,8 @@ from tayori.config.lint.vocabulary import OLD_RESTRICTIONS, RESTRICTIONS, TABLE_
 from tayori.config.params import PARAMETERS
 from tayori.policy.restrictions import OLD_SPELLINGS
 from tayori.policy.restrictions import RESTRICTIONS as OBEYED
+from tayori.tables.registry import LEFT_OUT
+from tayori.tables.registry import TYPES as OPENED
 
 
 def test_rules() -> None:
@@ -17,8 +19,9 @@ def test_no_word_is_a_rule_and_a_parameter() -> None:
     assert not set(RESTRICTIONS) & set(PARAMETERS)
 
 
-def test_table_types_that_postfix_knows() -> None:
-    assert {"hash", "lmdb", "cidr", "regexp", "pcre", "proxy", "static", "unix", "sqlite"} <= set(TABLE_TYPES)
+def test_table_types() -> None:
+    assert {kind for kind, why in TABLE_TYPES.items() if not why} == set(OPENED)
+    assert set(LEFT_OUT) <= set(TABLE_TYPES)
 
 
 def test_near_words() -> None:

@@ -73,7 +73,7 @@ TABLE_TYPES: dict[str, str] = {
             "pipemap",
             "randmap",
             "environ",
-            "debug",
+            "sdbm",
             "socketmap",
             "tcp",
             "mysql",
@@ -83,15 +83,17 @@ TABLE_TYPES: dict[str, str] = {
         ],
         "",
     ),
+    "debug": "it only logs look-ups; name the table behind it",
     "internal": "it exists only inside one Postfix process",
-    "sdbm": "its file format is not read here; use hash, whose text file is read",
     "mongodb": "no library for it is built in; use pgsql, mysql or a socketmap server",
     "nis": "NIS is not supported; export the map to a text file and use hash",
     "nisplus": "NIS+ no longer exists; export the map to a text file and use hash",
     "netinfo": "NetInfo no longer exists; use hash",
 }
 # Types whose name is the path of a text file or database file.
-FILE_TYPES = frozenset(("hash", "btree", "dbm", "lmdb", "cdb", "texthash", "regexp", "pcre", "cidr", "sqlite"))
+FILE_TYPES = frozenset(
+    ("hash", "btree", "dbm", "lmdb", "cdb", "sdbm", "texthash", "regexp", "pcre", "cidr", "sqlite")
+)
 LISTED_TYPES = frozenset(("unionmap", "pipemap", "randmap"))
 
 # master.cf programs: "" runs here, else why there is nothing to run.
