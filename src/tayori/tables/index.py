@@ -94,7 +94,7 @@ def open_index(
         if _trusted(name, status):
             try:
                 return Loaded(Index(name))
-            except ValueError:
+            except (ValueError, struct.error):
                 log.info("%s: building the index %s anew", path, name)
         problems = build(source, name, parse, folding, status)
         if problems:

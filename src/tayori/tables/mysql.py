@@ -118,7 +118,7 @@ class MysqlBackend:
             raise Lost(_text(error)) from None
 
     def _quote(self, connection: Any, text: str) -> str:
-        """The inside of a string, by the session's own rules: sql_mode may make the backslash an ordinary character."""
+        """The inside of a string by the session's rules: sql_mode may make the backslash an ordinary character."""
         if connection.server_status & NO_BACKSLASH_ESCAPES:
             return text.replace("'", "''")
         quoted: str = self._escape(text)

@@ -18,7 +18,6 @@ import pytest
 from support.peers import find, require
 from support.ports import free_port
 from tayori.config.settings import Settings
-from tayori.tables import blocking
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, Table, TempFail
 from tayori.tables.registry import Tables
 
@@ -418,10 +417,6 @@ def test_memcache_backup_fills_it_and_stands_in(tmp_path: Path, memcached: str) 
     dead = f"inet:127.0.0.1:{free_port()}"
     assert ask(open_table(tmp_path, "memcache", backed.replace(memcached, dead)), "a", "b") == [Found("1"), NOT_FOUND]
     assert isinstance(ask(open_table(tmp_path, "memcache", f"memcache = {dead}\n"), "a")[0], TempFail)
-
-
-def test_the_time_limits_are_what_the_table_promises() -> None:
-    assert blocking.THREADS <= 8 and blocking.BREAK_SECONDS <= 10
 
 
 def test_mysql_without_backslash_escapes(tmp_path: Path, mariadb: dict[str, str]) -> None:
