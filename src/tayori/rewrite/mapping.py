@@ -1,4 +1,4 @@
-"""Address mappings: canonical(5), masquerading, virtual(5), bcc maps and generic(5).
+"""Address mappings: canonical(5), masquerading and virtual(5).
 
 canonical: one address for one, asked again until nothing changes (at most ten times). virtual: many for one,
 recursively, within virtual_alias_recursion_limit and virtual_alias_expansion_limit. A result `@domain` keeps
@@ -170,27 +170,3 @@ class Virtual:
             for found in parse_destinations(hit.found.value)
             if found.kind in ("address", "user")
         ]
-
-
-class Generic:
-    """smtp_generic_maps (generic(5)): own addresses made presentable when mail leaves. `parameter` may be
-    lmtp_generic_maps."""
-
-    def __init__(
-        self, settings: Settings, tables: Tables, classes: Classes, parameter: str = "smtp_generic_maps"
-    ) -> None:
-        self._mapper = Mapper(settings, classes)
-        self._maps = Maps.from_settings(tables, settings, parameter)
-
-    def __bool__(self) -> bool:
-        return bool(self._maps)
-
-    async def map(self, address: str) -> str | Deferred:
-        """One address; asked once, not recursively."""
-        if not address or not self._maps:
-            return address
-        hit = await self._mapper.finder.find(self._maps, address)
-        if hit is None or isinstance(hit, Deferred):
-            return address if hit is None else hit
-        values = [found.text for found in parse_destinations(hit.found.value)]
-        return self._mapper.apply(address, hit, values[0], "generic") if values else address

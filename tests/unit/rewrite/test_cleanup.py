@@ -10,7 +10,7 @@ import pytest
 from tayori.config.settings import Settings
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.cleanup import Cleanup, Incoming
-from tayori.rewrite.mapping import Generic
+from tayori.rewrite.generic import Generic
 from tayori.rewrite.results import Cleaned, Rewritten
 from tayori.tables.registry import Tables
 
@@ -280,6 +280,12 @@ def test_generic() -> None:
     assert asyncio.run(generic.map("x+y@example.com")) == "box@isp.net"
     assert asyncio.run(generic.map("x@else.org")) == "x@else.org"
     assert asyncio.run(generic.map("")) == ""
+    content = (
+        b"From: T <taro@example.com>\nX: taro@example.com\nTo: a@else.org,\n x@example.com\n\ntaro@example.com\n"
+    )
+    assert asyncio.run(generic.content(content)) == (
+        b"From: T <me@isp.net>\nX: taro@example.com\nTo: a@else.org,\n box@isp.net\n\ntaro@example.com\n"
+    )
 
 
 def test_the_plain_way_is_short() -> None:
