@@ -167,3 +167,12 @@ def test_findings_are_for_people() -> None:
     for name in BROKEN:
         for finding in lint(source_of(HERE / "broken" / name)):
             assert finding.title and finding.meaning and finding.mend, finding
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("home_mailbox", "Maildir/ # in the home"), ("myorigin", "a.example ; ours")]
+)
+def test_a_note_in_a_value_of_one_word_stops_start(name: str, value: str) -> None:
+    settings = Settings.of({"compatibility_level": "3.6", name: value}, SYSTEM)
+    (fatal,) = fatal_findings(settings, default_services("test"))
+    assert (fatal.code, fatal.origin.line) == ("note-behind-value", 2)

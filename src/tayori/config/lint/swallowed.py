@@ -51,6 +51,21 @@ ACROSS = Message(
 )
 
 
+# One word each: with a note in it mail would go to a wrong place, so it is an error.
+ONE_WORD = frozenset(
+    (
+        "compatibility_level",
+        "default_privs",
+        "home_mailbox",
+        "mail_owner",
+        "mydomain",
+        "myhostname",
+        "myorigin",
+        "relayhost",
+    )
+)
+
+
 def check(source: Source) -> Iterator[Finding]:
     """Walk every assignment of main.cf."""
     for index, assignment in enumerate(source.settings.assignments):
@@ -63,7 +78,8 @@ def check(source: Source) -> Iterator[Finding]:
 def severity(assignment: Assignment) -> str:
     """Extra words are an error where they make the value useless, a warning where they are merely extra."""
     row = row_of(assignment.name)
-    return "error" if row and (row.kind in SINGLE or row.kind is Kind.RESTRICTIONS) else "warning"
+    broken = row and (row.kind in SINGLE or row.kind is Kind.RESTRICTIONS or row.name in ONE_WORD)
+    return "error" if broken else "warning"
 
 
 def lines(source: Source, assignment: Assignment) -> Iterator[Finding]:
