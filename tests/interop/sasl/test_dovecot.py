@@ -81,7 +81,7 @@ def dovecot() -> Iterator[Peer]:
         user = pwd.getpwnam("nobody")
         (folder / "home").mkdir()
         os.chown(folder / "home", user.pw_uid, user.pw_gid)
-        (folder / "users").write_text(f'taro:{{PLAIN}}{PASSWORD}\nquo"te:{{PLAIN}}a"b\\c\n日本:{{PLAIN}}{PASSWORD}\n')
+        (folder / "users").write_text(f'taro:{{PLAIN}}{PASSWORD}\nquote:{{PLAIN}}a"b\\c\n日本:{{PLAIN}}{PASSWORD}\n')
         (folder / "users").chmod(0o644)
         peer = Peer(folder, free_port(), free_port())
         (folder / "dovecot.conf").write_text(
@@ -163,7 +163,7 @@ def test_rimap(dovecot: Peer) -> None:
         verifier = Rimap.from_option(f"127.0.0.1/{dovecot.imap_port}")
         assert await verifier.probe() == ""
         assert await verifier.verify("taro", PASSWORD, "", "imap") == Accepted("taro", verifier.name)
-        assert await verifier.verify('quo"te', 'a"b\\c', "", "imap") == Accepted('quo"te', verifier.name)
+        assert await verifier.verify("quote", 'a"b\\c', "", "imap") == Accepted("quote", verifier.name)
         assert await verifier.verify("日本", PASSWORD, "", "imap") == Accepted("日本", verifier.name)
         for user, password in (("taro", "bad"), ("taro", ""), ("nobody", "x"), ('x" OK', "y\r\na OK")):
             assert isinstance(await verifier.verify(user, password, "", "imap"), Refused), (user, password)
