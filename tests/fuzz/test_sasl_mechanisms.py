@@ -17,7 +17,35 @@ PASSWORDS = [name for name, row in MECHANISMS.items() if row.needs in ("password
 USERS = {"taro": "himitsu-no-kotoba"}
 
 PIECES = st.sampled_from(
-    [b"\x00", b"taro", b"n,,", b"y,,", b"p=tls-exporter,,", b"n=taro", b",r=", b"c=biws", b",p=", b"AAAA", b"=", b"\x01", b"auth=Bearer x", b"user=taro", b'username="taro"', b'nonce="', b'"', b"nc=00000001", b"\xff", b"\xe3\x81", b" ", b'cnonce="a",', b'digest-uri="smtp/x",', b"response=" + b"0" * 32, b",", b"charset=utf-8,", b"0" * 32]
+    [
+        b"\x00",
+        b"taro",
+        b"n,,",
+        b"y,,",
+        b"p=tls-exporter,,",
+        b"n=taro",
+        b",r=",
+        b"c=biws",
+        b",p=",
+        b"AAAA",
+        b"=",
+        b"\x01",
+        b"auth=Bearer x",
+        b"user=taro",
+        b'username="taro"',
+        b'nonce="',
+        b'"',
+        b"nc=00000001",
+        b"\xff",
+        b"\xe3\x81",
+        b" ",
+        b'cnonce="a",',
+        b'digest-uri="smtp/x",',
+        b"response=" + b"0" * 32,
+        b",",
+        b"charset=utf-8,",
+        b"0" * 32,
+    ]
 )
 BLOB = st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=14).map(b"".join))
 EVENTS = st.lists(BLOB, min_size=1, max_size=5)

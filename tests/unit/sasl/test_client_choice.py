@@ -71,7 +71,9 @@ def test_a_token_beats_nothing_and_password_mechanisms_need_a_password() -> None
 
 def test_refusals_say_why() -> None:
     login = rules(smtp_sasl_mechanism_filter="!cram-md5, static:x")
-    said = login.refusals(["PLAIN", "CRAM-MD5", "NTLM", "XOAUTH2", "SCRAM-SHA-1"], login.options(False), client_context())
+    said = login.refusals(
+        ["PLAIN", "CRAM-MD5", "NTLM", "XOAUTH2", "SCRAM-SHA-1"], login.options(False), client_context()
+    )
     assert said == {
         "PLAIN": "not allowed by the security option noplaintext",
         "CRAM-MD5": "left out by smtp_sasl_mechanism_filter",
