@@ -4,7 +4,8 @@ Contract: `current()` costs one clock reading when nothing is due; the file is l
 `INTERVAL` seconds. A change younger than `SETTLE` seconds is left alone until it has settled, so that a file which
 an editor has just emptied to write it anew is not taken for an empty table. A version that cannot be read, or
 that has bad lines while a good one is known, is refused with one warning that names file and line; the good
-one stays. At the first reading bad lines are left out with a warning each, as Postfix does.
+one stays. At the first reading bad lines are left out with a warning each, as Postfix does; a later version
+with no more bad lines than the one in use is taken.
 Files above `BACKGROUND_BYTES` are read again in a thread, while the old version goes on answering.
 """
 
@@ -14,6 +15,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -68,6 +70,7 @@ class Watched(Generic[T]):
         self._value: T | None = None
         self._seen: Signature | None = None
         self._told = ""
+        self._accepted: Counter[str] = Counter()
         self._busy = threading.Lock()
         self._next = clock() + INTERVAL
         self._look(first=True)
@@ -114,11 +117,13 @@ class Watched(Generic[T]):
         self._seen = found
         self.problems = loaded.problems
         self.missing = False
-        if loaded.problems and self._value is not None:
+        reasons = Counter(problem.why for problem in loaded.problems)
+        if self._value is not None and not reasons <= self._accepted:
             worst = loaded.problems[0]
             more = f" (and {len(loaded.problems) - 1} more lines)" if len(loaded.problems) > 1 else ""
             self._tell(f"{self.path}:{worst.line}: {worst.why}{more}; the version read before stays in use")
             return
+        self._accepted = reasons
         for problem in loaded.problems[:SHOWN_PROBLEMS]:
             log.warning("%s:%d: %s; the line is left out", self.path, problem.line, problem.why)
         if len(loaded.problems) > SHOWN_PROBLEMS:

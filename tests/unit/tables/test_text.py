@@ -131,6 +131,19 @@ def test_changes_are_noticed_and_bad_edits_refused(tmp_path: Path, caplog: pytes
     assert "stays in use" in caplog.text
 
 
+def test_an_old_bad_line_does_not_block_later_edits(tmp_path: Path) -> None:
+    clock = Clock()
+    source = tmp_path / "m"
+    write(source, "a 1\nbroken\n", age=60)
+    table = make(tmp_path, clock).open(f"hash:{source}")
+    write(source, "new 5\na 2\nbroken\n", age=50)
+    clock.now += 1.1
+    assert value(table, "a") == "2"
+    write(source, "a 3\nbroken\nworse\n", age=40)
+    clock.now += 1.1
+    assert value(table, "a") == "2"
+
+
 def test_a_file_being_written_is_left_to_settle(tmp_path: Path) -> None:
     clock = Clock()
     source = tmp_path / "m"
