@@ -106,7 +106,9 @@ class Session:
         name = values.get("NAME", "unknown")
         code = 2 if name not in ("[UNAVAILABLE]", "[TEMPUNAVAIL]") else 4 if name == "[TEMPUNAVAIL]" else 5
         name = name if code == 2 else "unknown"
-        client = ClientFacts(values["ADDR"], name=name, name_code=code, reverse_name=name, reverse_code=code)
+        client = ClientFacts(
+            values["ADDR"].removeprefix("IPV6:"), name=name, name_code=code, reverse_name=name, reverse_code=code
+        )
         login = LoginFacts(values["LOGIN"], "xclient") if "LOGIN" in values else None
         self.facts = Facts(client, protocol="SMTP", login=login)
         verdict = await self.policy.connect(self.facts)

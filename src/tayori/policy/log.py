@@ -22,8 +22,6 @@ def _line(kind: str, text: str, facts: Facts) -> str:
     parts.append(f"proto={facts.protocol}")
     if facts.helo is not None:
         parts.append(f"helo=<{facts.helo}>")
-    if facts.login is not None:
-        parts.append(f"sasl_username=<{facts.login.username}>")
     return " ".join(parts)
 
 

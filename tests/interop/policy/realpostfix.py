@@ -79,6 +79,7 @@ class RealPostfix:
             "smtpd_client_connection_count_limit": "0",
             "notify_classes": "",
             "max_use": "1",
+            "ipc_idle": "1s",
             "service_throttle_time": "1s",
             "disable_dns_lookups": "no",
         }
@@ -88,7 +89,8 @@ class RealPostfix:
             if "hash:@DIR@/" + name in " ".join(base.values()):
                 subprocess.run(["postmap", f"hash:{self.etc / name}"], check=True, timeout=30)
         text = "".join(f"{name} = {value}\n" for name, value in base.items()).replace("@DIR@", str(self.etc))
-        (self.etc / "main.cf").write_text(text)
+        (self.etc / "main.cf.new").write_text(text)
+        (self.etc / "main.cf.new").replace(self.etc / "main.cf")
         (self.etc / "master.cf").write_text(MASTER.format(port=self.port))
         if not self.started:
             subprocess.run(["postfix", "-c", str(self.etc), "start"], capture_output=True, timeout=120, check=True)
