@@ -37,7 +37,10 @@ Answer = Challenge | Success | Failure
 
 
 class Authenticator:
-    """`verifiers` None: those the configuration asks for. `on_login` gets each LoginRecord. Raises ConfigError."""
+    """`verifiers` None: those the configuration asks for. Raises ConfigError.
+
+    `on_login` gets each LoginRecord (None: its line goes to the log); `failed_logins` None: in $data_directory.
+    """
 
     def __init__(
         self,
@@ -69,11 +72,15 @@ class Authenticator:
             self.verifiers = tuple(chosen)
             probed = self.verifiers
             self.origin = verifier_choice.origin(settings, conf)
+            self._tables = tables
             self._offer = Offer(settings, conf, self.verifiers, tables)
         self.reachability = Reachability(probed, self.origin, clock=monotonic)
         self._exceptions = _exceptions(settings, tables)
         self._on_login = on_login
-        self._failed = failed_logins
+        self._failed = failed_logins or records.FailedLogins(
+            Path(settings.text("data_directory")) / records.FILE_NAME
+        )
+        self._looks, self._served = 0, self._properties()
         self._nonces = Nonces()
         self._server_key = server_key(settings, random)
 
@@ -95,6 +102,8 @@ class Authenticator:
             return ()
         if self.dovecot is not None:
             return self.dovecot.offered(tls)
+        if self._looks != self.reachability.looks:
+            self._look_again()
         return self._offer.names(tls, channel_bindings, external)
 
     def removed(self) -> list[tuple[str, str, str]]:
@@ -156,10 +165,12 @@ class Authenticator:
             record.quiet = not self.abuse.note(record.address, record.username, record.ok)
         if record.temporary and any(attempt.answer == "try later" for attempt in record.attempts):
             self.reachability.failed()
-        if not record.ok and self._failed is not None and not record.quiet:
+        if not record.ok and not record.quiet:
             self._failed.append(record)
         if self._on_login is not None:
             self._on_login(record)
+        elif not record.quiet:
+            log.info("%s", record.line())
 
     def canonical(self, username: str) -> str:
         """The name with smtpd_sasl_local_domain when it has no realm, as the Cyrus library makes it."""
@@ -173,6 +184,17 @@ class Authenticator:
             verifier.close()
         if self.dovecot is not None:
             self.dovecot.close()
+
+    def _properties(self) -> tuple[object, ...]:
+        return tuple((verifier.secrets, getattr(verifier, "properties", None)) for verifier in self.verifiers)
+
+    def _look_again(self) -> None:
+        """What the stores hold may have changed: an account with, or without, SCRAM keys."""
+        self._looks = self.reachability.looks
+        served = self._properties()
+        if served != self._served:
+            self._served = served
+            self._offer = Offer(self.settings, self.conf, self.verifiers, self._tables)
 
     def _excepted(self, address: str) -> bool:
         assert self._exceptions is not None

@@ -27,7 +27,7 @@ class Reachability:
         origin: Origin | None,
         *,
         every: float = 3.0,
-        every_when_up: float = 30.0,
+        every_when_up: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._verifiers = tuple(verifiers)
@@ -39,6 +39,7 @@ class Reachability:
         self._task: asyncio.Task[None] | None = None
         self._up = bool(verifiers)
         self.why: dict[str, str] = {}
+        self.looks = 0
 
     def up(self) -> bool:
         """Whether to offer AUTH now."""
@@ -75,6 +76,7 @@ class Reachability:
         for name in self.why.keys() - why.keys():
             log.info("%s%s answers again", place, name)
         self.why, self._up = why, up
+        self.looks += 1
         if not why:
             self._next = self._clock() + self._every_when_up
 

@@ -10,6 +10,7 @@ from tayori.config import smtpdconf
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.config.smtpdconf import SmtpdConf
+from tayori.sasl.abuse import Abuse, Limits
 from tayori.sasl.accounts import AccountFile
 from tayori.sasl.authenticator import Authenticator, Exchange
 from tayori.sasl.record import FailedLogins, LoginRecord
@@ -216,3 +217,45 @@ def test_a_back_end_that_hangs_costs_the_time_limit(tmp_path: Path) -> None:
     auth = Authenticator(settings(tmp_path), conf(), [Hanging("h")], seconds=0.05)
     answer = asyncio.run(plain(auth, "taro").step())
     assert isinstance(answer, Failure) and answer.temporary
+
+
+def test_scram_is_offered_while_every_account_has_keys(tmp_path: Path) -> None:
+    file = AccountFile(tmp_path / "accounts")
+    file.add("taro", "pw", scram=True)
+    now = [0.0]
+    auth = Authenticator(settings(tmp_path), SmtpdConf(), monotonic=lambda: now[0])
+
+    async def scenario() -> None:
+        await auth.start()
+        assert auth.offered(True) == ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN")
+        file.add("jiro", "pw")
+        now[0] += 100
+        auth.offered(True)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert auth.offered(True) == ("PLAIN", "LOGIN")
+
+    asyncio.run(scenario())
+    auth.close()
+
+
+def test_a_flood_is_refused_without_asking_and_the_owner_goes_on(tmp_path: Path) -> None:
+    store = Store("s", Accepted("taro", "s"), *[Refused("no", "s")] * 30, Accepted("taro", "s"))
+    limits = Limits(first_delay=0.0, refuse_at=25)
+    seen: list[LoginRecord] = []
+    abuse = Abuse(lambda: 0.0, limits)
+    auth = Authenticator(settings(tmp_path), conf(), [store], abuse=abuse, on_login=seen.append)
+
+    async def log_in(address: str) -> object:
+        return await auth.begin("PLAIN", b"\0taro\0pw", client_address=address, tls=True).step()
+
+    async def scenario() -> None:
+        assert isinstance(await log_in("198.51.100.1"), Success)
+        answers = [await log_in("192.0.2.1") for _ in range(40)]
+        assert [getattr(answer, "temporary", None) for answer in answers] == [False] * 25 + [True] * 15
+        assert len(store.asked) == 26
+        store.answers = [Accepted("taro", "s")]
+        assert isinstance(await log_in("198.51.100.1"), Success)
+
+    asyncio.run(scenario())
+    assert sum(not record.quiet for record in seen if not record.ok) < 25

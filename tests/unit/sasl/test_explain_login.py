@@ -45,6 +45,7 @@ def test_asked_now(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     (folder / "sasl/smtpd.conf").write_text("pwcheck_method: accounts\nmech_list: plain login\n")
     assert run(folder, monkeypatch, "jiro@mail.example.com", typed="x\n") == 1
     assert f"Mend: tayori user add -c {folder} jiro@mail.example.com" in capsys.readouterr().out
+    assert not (folder / FILE_NAME).exists()
 
     (folder / "sasl/smtpd.conf").write_text("pwcheck_method: nonsense\n")
     assert run(folder, monkeypatch, "jiro", typed="x\n") == 78

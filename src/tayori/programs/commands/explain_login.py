@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import os
 import sys
 import time
 from pathlib import Path
@@ -76,7 +77,8 @@ def _tell_last(settings: Settings, conf: smtpdconf.SmtpdConf, user: str) -> int:
 
 
 async def _try(settings: Settings, conf: smtpdconf.SmtpdConf, user: str, password: str, mechanism: str) -> int:
-    authenticator = Authenticator(settings, conf)
+    silent = FailedLogins(os.devnull)  # what is tried here is no failed log-in of the server's
+    authenticator = Authenticator(settings, conf, failed_logins=silent, on_login=lambda record: None)
     try:
         print(f"smtpd.conf: {conf.path or 'none was found'}")
         await authenticator.start()

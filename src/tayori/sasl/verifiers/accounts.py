@@ -46,23 +46,23 @@ class Accounts:
         self._seen: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
         self._dummy = ""
+        self._common: frozenset[str] = frozenset()
         self._key = os.urandom(32)
         self._good: dict[str, tuple[bytes, float]] = {}
 
     @property
     def secrets(self) -> bool:
-        """True once some account has SCRAM keys."""
+        """True while every account has SCRAM keys."""
         return bool(self.properties)
 
     @property
     def properties(self) -> frozenset[str]:
-        """What `fetch` can give for at least one account."""
+        """What `fetch` can give for every account; one that works for some would be tried first by all."""
         try:
             self._load()
         except (Trouble, OSError):
             return frozenset()
-        found = {f"cmusaslsecret{hashes.split(text)[0]}" for a in self._accounts.values() for text in a.stored[1:]}
-        return frozenset(found)
+        return self._common
 
     async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
         """Check. Refused says whether the name or the password was wrong (for the log only)."""
@@ -135,7 +135,7 @@ class Accounts:
         try:
             status = os.stat(self.path)
         except FileNotFoundError:
-            self._accounts, self._seen = {}, None
+            self._accounts, self._seen, self._common = {}, None, frozenset()
             self._dummy = self._dummy or hashes.make_argon2id(os.urandom(16).hex())
             return
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
@@ -150,6 +150,8 @@ class Accounts:
         first = next(iter(accounts.values()), None)
         self._dummy = hashes.dummy_like(first.hash) if first else hashes.make_argon2id(os.urandom(16).hex())
         self._accounts, self._seen = accounts, seen
+        kinds = [{f"cmusaslsecret{hashes.split(text)[0]}" for text in a.stored[1:]} for a in accounts.values()]
+        self._common = frozenset(set.intersection(*kinds)) if kinds else frozenset()
 
     def _remembered(self, account: Account, mark: bytes) -> bool:
         good = self._good.get(account.name)

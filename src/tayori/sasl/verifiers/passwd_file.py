@@ -38,15 +38,16 @@ class PasswdFile:
         self._seen: tuple[int, int, int] | None = None
         self._users: dict[str, tuple[str, str]] = {}
         self._dummy = ""
+        self._common: frozenset[str] = frozenset()
 
     @property
     def properties(self) -> frozenset[str]:
-        """What `fetch` can give for at least one user."""
+        """What `fetch` can give for every user: a mechanism that fails for some would be tried first by clients."""
         try:
             self._load()
         except OSError:
             return frozenset()
-        return frozenset(name for _, stored in self._users.values() if (name := self._property(stored)[0]))
+        return self._common
 
     async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
         """Check in a thread; a name that does not exist costs the same."""
@@ -122,3 +123,7 @@ class PasswdFile:
         first = next(iter(users.values()), None)
         self._dummy = hashes.dummy_like(first[1]) if first else hashes.make_argon2id(os.urandom(16).hex())
         self._users, self._seen = users, seen
+        kinds = {self._property(stored)[0] for _, stored in users.values()}
+        # A plain password serves whatever stored keys serve; so one plain and one keyed user share the key's kind.
+        keyed = kinds - {"userPassword"}
+        self._common = frozenset(() if "" in kinds or len(keyed) > 1 else keyed or kinds)

@@ -94,13 +94,15 @@ def test_scram_keys_are_given_when_there_are_some(tmp_path: Path) -> None:
     file = AccountFile(tmp_path / "accounts")
     file.add("taro", "one")
     verifier = Accounts(file.path)
-    assert not verifier.secrets
     file.add("jiro", "two", scram=True)
-    assert verifier.properties == {"cmusaslsecretSCRAM-SHA-256", "cmusaslsecretSCRAM-SHA-1"}
+    assert not verifier.secrets, "taro has no keys: clients would choose SCRAM and fail"
+    file.set_password("taro", "one", scram=True)
+    assert verifier.secrets and verifier.properties == {"cmusaslsecretSCRAM-SHA-256", "cmusaslsecretSCRAM-SHA-1"}
 
     async def scenario() -> None:
         found = await verifier.fetch("jiro", "", ("cmusaslsecretSCRAM-SHA-256", "userPassword"))
         assert list(found.values) == ["cmusaslsecretSCRAM-SHA-256"]  # type: ignore[union-attr]
+        file.set_password("taro", "one", scram=False)
         assert isinstance(await verifier.fetch("taro", "", ("cmusaslsecretSCRAM-SHA-256",)), Refused)
 
     asyncio.run(scenario())

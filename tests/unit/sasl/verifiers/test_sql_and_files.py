@@ -74,10 +74,14 @@ def test_passwd_file(tmp_path: Path) -> None:
         assert await ask("scram", "pw", "example.com") == Accepted("scram@example.com", verifier.name)
         odd = await ask("odd", "x")
         assert isinstance(odd, TryLater) and "NTLM" in odd.why
-        assert verifier.properties == {"userPassword", "cmusaslsecretSCRAM-SHA-256"}
+        assert verifier.properties == frozenset(), "taro's hash serves no challenge"
         found = await verifier.fetch("scram", "example.com", ("cmusaslsecretSCRAM-SHA-256",))
         assert isinstance(found, Secret) and found.username == "scram@example.com"
         assert isinstance(await verifier.fetch("taro", "", ("userPassword",)), Refused)
+        file.write_text(f"plain:{{PLAIN}}pw\nscram:{keys}\n")
+        assert verifier.properties == {"cmusaslsecretSCRAM-SHA-256"}
+        file.write_text("plain:{PLAIN}pw\n")
+        assert verifier.properties == {"userPassword"}
         file.unlink()
         assert isinstance(await ask("taro", "pw"), TryLater)
 
