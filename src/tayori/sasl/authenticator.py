@@ -307,7 +307,7 @@ class Exchange:
         return answer
 
     def _book(self, verifier: Verifier, asked: str, answer: Accepted | Refused | TryLater | Secret) -> None:
-        words = {Accepted: "accepted", Secret: "accepted", Refused: "refused", TryLater: "try later"}
+        words = {Accepted: "accepted", Secret: "secret given", Refused: "refused", TryLater: "try later"}
         why = getattr(answer, "why", "")
         self.record.attempts.append(Attempt(answer.source or verifier.name, asked, words[type(answer)], why))
 

@@ -16,7 +16,7 @@ _MOST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One back end asked. `answer` is accepted, refused or "try later"; `asked` the name and realm."""
+    """One back end asked for `asked` (name and realm). `answer`: accepted, secret given, refused or try later."""
 
     source: str
     asked: str
@@ -43,7 +43,7 @@ class LoginRecord:
     def source(self) -> str:
         """The back end that decided."""
         for attempt in reversed(self.attempts):
-            if not self.ok or attempt.answer == "accepted":
+            if not self.ok or attempt.answer in ("accepted", "secret given"):
                 return attempt.source
         return ""
 
@@ -52,7 +52,7 @@ class LoginRecord:
         result = "accepted" if self.ok else "try later" if self.temporary else "refused"
         why = f" ({self.reason})" if self.reason else ""
         return (
-            f"login method={self.mechanism} user={self.username or '?'} client={self.address} "
+            f"login method={self.mechanism} user={_one_word(self.username) or '?'} client={self.address} "
             f"backend={self.source or '-'} result={result}{why}"
         )
 
@@ -91,6 +91,11 @@ class FailedLogins:
                 if record is not None and wanted in (record.username.casefold(), bare(record.username).casefold()):
                     return record
         return None
+
+
+def _one_word(text: str) -> str:
+    """A name that cannot pass for further words of the line."""
+    return "".join(c if c.isprintable() and c != " " else f"\\x{ord(c):02x}" for c in text)[:200]
 
 
 def bare(username: str) -> str:

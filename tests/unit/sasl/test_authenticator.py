@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tayori.config.smtpdconf import SmtpdConf
 from tayori.sasl.abuse import Abuse, Limits
 from tayori.sasl.accounts import AccountFile
 from tayori.sasl.authenticator import Authenticator, Exchange
+from tayori.sasl.mechanisms import MECHANISMS, ClientContext
 from tayori.sasl.record import FailedLogins, LoginRecord
 from tayori.sasl.steps import Challenge, Failure, Secret, Success
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
@@ -259,3 +262,41 @@ def test_a_flood_is_refused_without_asking_and_the_owner_goes_on(tmp_path: Path)
 
     asyncio.run(scenario())
     assert sum(not record.quiet for record in seen if not record.ok) < 25
+
+
+def test_a_name_cannot_forge_the_log_line() -> None:
+    record = LoginRecord("PLAIN", "192.0.2.1", 0.0, "x client=127.0.0.1 result=accepted\n", reason="wrong password")
+    assert record.line() == (
+        "login method=PLAIN user=x\\x20client=127.0.0.1\\x20result=accepted\\x0a client=192.0.2.1 backend=- "
+        "result=refused (wrong password)"
+    )
+
+
+def test_a_wrong_answer_to_a_challenge_is_counted_and_told(tmp_path: Path) -> None:
+    AccountFile(tmp_path / "accounts").add("taro", "right", scram=True)
+    seen: list[LoginRecord] = []
+    auth = Authenticator(settings(tmp_path), SmtpdConf(), on_login=seen.append)
+
+    async def log_in(password: str) -> object:
+        client = MECHANISMS["SCRAM-SHA-256"].client(ClientContext("taro", password, os.urandom, time.time, host="h"))
+        exchange = auth.begin("SCRAM-SHA-256", client.next(None), client_address="192.0.2.1", tls=True)
+        step = await exchange.step()
+        while isinstance(step, Challenge):
+            step = await exchange.step(client.next(step.data) or b"")
+        return step
+
+    async def scenario() -> None:
+        await auth.start()
+        good = await log_in("right")
+        assert isinstance(good, Success) and good.username == "taro"
+        assert isinstance(await log_in("wrong"), Failure)
+
+    asyncio.run(scenario())
+    auth.close()
+    assert [(r.ok, r.source, r.attempts[0].answer) for r in seen][-1] == (
+        False,
+        f"accounts:{tmp_path}/accounts",
+        "secret given",
+    )
+    assert seen[0].ok and seen[0].username == "taro"
+    assert auth.abuse._sources["192.0.2.1"].value == 1
