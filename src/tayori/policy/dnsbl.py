@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tayori.config.expand import expand
 from tayori.config.origin import ConfigError, Origin
 from tayori.net.dns import DnsTempFail, Records
 from tayori.policy.answers import PERMIT, Answer, DeferIfReject, Refusal, lookup_failed
+from tayori.policy.footer import fill, session_values
 from tayori.policy.generic import reply_code
 from tayori.policy.names import without_dot
-from tayori.policy.networks import client_name
 from tayori.policy.relay import Destinations, authorised
 from tayori.policy.rule import Function, Resource, Rule
 from tayori.protocol.address import to_ascii
@@ -187,7 +186,7 @@ async def _refusal(run: Evaluation, dnslist: DnsList, what: str, resource: str, 
             return lookup_failed(what, answer.why)
         if isinstance(answer, Found):
             template = answer.value
-    values = macros(run) | {
+    values = session_values(run.facts) | {
         "rbl_code": str(dnslist.code),
         "rbl_domain": dnslist.domain,
         "rbl_what": what,
@@ -197,7 +196,7 @@ async def _refusal(run: Evaluation, dnslist: DnsList, what: str, resource: str, 
         "rbl_address": code,
     }
     try:
-        text = expand(template, {name: value.replace("$", "$$") for name, value in values.items()}.get)
+        text = fill(template, values)
     except ConfigError:
         text = f"{dnslist.code} Service unavailable"
     coded = _CODED.match(text)
@@ -209,24 +208,6 @@ async def _refusal(run: Evaluation, dnslist: DnsList, what: str, resource: str, 
 def printable(text: str) -> str:
     """A list's TXT record, fit for a reply line."""
     return "".join(char if char.isprintable() else "?" for char in text)[:400]
-
-
-def macros(run: Evaluation) -> dict[str, str]:
-    """The session's values in a reply template (postconf(5) default_rbl_reply)."""
-    facts = run.facts
-    values = {
-        "client": client_name(run),
-        "client_address": facts.client.address,
-        "client_name": facts.client.name,
-        "reverse_client_name": facts.client.reverse_name,
-        "helo_name": facts.helo or "",
-    }
-    for role, address in (("sender", facts.sender), ("recipient", facts.recipient)):
-        local, at, domain = (address or "").rpartition("@")
-        values[role] = address or "<>"
-        values[f"{role}_name"] = (local if at else domain) or "<>"
-        values[f"{role}_domain"] = domain if at else ""
-    return values
 
 
 def permit_listed(what: str) -> Function:

@@ -37,7 +37,8 @@ class Evaluation:
         "discarded",
         "effects",
         "facts",
-        "listed",
+        "listed_recipient",
+        "listed_sender",
         "name",
         "permit_reason",
         "resource",
@@ -51,7 +52,7 @@ class Evaluation:
         self.trace: list[Step] = []
         self.effects: list[Effect] = []
         self.discarded = False
-        self.listed: set[Resource] = set()
+        self.listed_sender = self.listed_recipient = False
         self.permit_reason: Reason | None = None
         self.name = ""
         self.resource = Resource.CLIENT

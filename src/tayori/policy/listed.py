@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tayori.policy.answers import Answer, Refusal, lookup_failed
-from tayori.policy.rule import Resource, Rule
+from tayori.policy.rule import Rule
 from tayori.rewrite.results import Deferred, Unlisted
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ async def reject_unlisted_recipient(run: Evaluation, rule: Rule) -> Answer:
     """Reject a recipient that its class does not list; asked at most once per recipient."""
     del rule
     address = run.facts.recipient
-    if address is None or Resource.RECIPIENT in run.listed:
+    if address is None or run.listed_recipient:
         return None
-    run.listed.add(Resource.RECIPIENT)
+    run.listed_recipient = True
     found = await run.services.listing.recipient(address)
     return _refuse(run, address, found, found.enhanced if isinstance(found, Unlisted) else "")
 
@@ -37,9 +37,9 @@ async def reject_unlisted_sender(run: Evaluation, rule: Rule) -> Answer:
     """Reject a sender of one of our domains whom its class does not list."""
     del rule
     address = run.facts.sender
-    if not address or Resource.SENDER in run.listed:
+    if not address or run.listed_sender:
         return None
-    run.listed.add(Resource.SENDER)
+    run.listed_sender = True
     found = await run.services.listing.sender(address)
     # A real Postfix says 5.1.7 ("bad sender's address") where a virtual alias is missing, 5.1.0 otherwise.
     alias = isinstance(found, Unlisted) and found.parameter == "virtual_alias_maps"

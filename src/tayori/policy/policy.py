@@ -82,7 +82,7 @@ class Policy:
         for rules in self._recipient:
             if rules.rules and await run.ask(rules):
                 return run.verdict(permits=False)
-        if run.deferred or self._unlisted_recipient is None or Resource.RECIPIENT in run.listed or run.discarded:
+        if run.deferred or self._unlisted_recipient is None or run.listed_recipient or run.discarded:
             return run.verdict(permits=True)
         run.implied(self._unlisted_recipient, await reject_unlisted_recipient(run, self._unlisted_recipient))
         return run.verdict(permits=True)
@@ -129,7 +129,7 @@ class Policy:
         if await run.ask(rules):
             return True
         rule = self._unlisted_sender
-        if rule is None or rules.resource is not Resource.SENDER or Resource.SENDER in run.listed or run.discarded:
+        if rule is None or rules.resource is not Resource.SENDER or run.listed_sender or run.discarded:
             return False
         return run.implied(rule, await reject_unlisted_sender(run, rule))
 

@@ -6,7 +6,7 @@ A restriction is one async function `(run, rule) -> Answer` and one entry in `re
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -60,18 +60,18 @@ class Rule:
     parameter: str
     warn: bool = False
     logged: bool = False
-    quiet: dict[Stage, Step] = field(default_factory=dict)
+    quiet: tuple[Stage, Step] | None = None
 
     def reason(self, stage: Stage, looked_up: str = "", answer: str = "") -> Reason:
         """Why, for a trace."""
         return Reason(stage.value, self.parameter, self.name, self.argument, self.origin, looked_up, answer)
 
     def dunno(self, stage: Stage) -> Step:
-        """The step of a rule that had nothing to say and looked nothing up; made once per stage."""
-        step = self.quiet.get(stage)
-        if step is None:
-            step = self.quiet[stage] = Step(self.reason(stage), "dunno")
-        return step
+        """The step of a rule that had nothing to say and looked nothing up; kept for the next time."""
+        quiet = self.quiet
+        if quiet is None or quiet[0] is not stage:
+            quiet = self.quiet = (stage, Step(self.reason(stage), "dunno"))
+        return quiet[1]
 
 
 @dataclass(frozen=True, slots=True)
