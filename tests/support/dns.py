@@ -21,12 +21,12 @@ Zones = Mapping[tuple[str, str], "list[str] | str"]
 class DnsServer:
     """Answers from a dict over UDP, in a thread of its own. `asked` counts questions."""
 
-    def __init__(self, zones: Zones, ttl: int = 60) -> None:
+    def __init__(self, zones: Zones, ttl: int = 60, host: str = "127.0.0.1", port: int = 0) -> None:
         self.zones = {(name.lower(), kind): value for (name, kind), value in zones.items()}
         self.ttl = ttl
         self.asked: list[tuple[str, str]] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((host, port))
         self._socket.settimeout(0.1)
         self.port: int = self._socket.getsockname()[1]
         self._stop = threading.Event()

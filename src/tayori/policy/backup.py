@@ -65,7 +65,8 @@ async def _primary_permitted(run: Evaluation, how: Backup, hosts: list[str]) -> 
 
 
 def _later(recipient: str) -> Answer:
-    return DeferIfReject(Refusal(450, "4.4.4", f"<{recipient}>: Recipient address rejected: Try again later"))
+    why = "Unable to look up mail exchanger information: Host not found, try again"
+    return DeferIfReject(Refusal(450, "4.4.4", f"<{recipient}>: Recipient address rejected: {why}"))
 
 
 async def permit_mx_backup(run: Evaluation, rule: Rule) -> Answer:

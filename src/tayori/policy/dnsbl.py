@@ -230,7 +230,7 @@ def permit_listed(what: str) -> Function:
                 return None
         found = await _ask(run, dnslist, taken[0])
         if isinstance(found, DnsTempFail):
-            text = run.rejected(run.name, run.resource.value, "Service unavailable")
+            text = run.rejected(taken[1], taken[2], "Service unavailable")
             return DeferIfReject(Refusal(450, "4.7.1", text))
         return None if found is None else PERMIT
 

@@ -1,4 +1,7 @@
-"""Restrictions that ask DNS, against zones given as data."""
+"""Restrictions that ask DNS, against zones given as data.
+
+A real Postfix 3.7, chrooted with a resolv.conf of its own that led to the same zones, gave the same replies.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +131,7 @@ def test_unknown_recipient_domain_and_helo() -> None:
         ),
         (
             "permit_dnswl_client dead.example, reject",
-            "450 4.7.1 <u@example.com>: Recipient address rejected: Service unavailable",
+            "450 4.7.1 <192.0.2.9>: Client host rejected: Service unavailable",
         ),
     ],
 )
@@ -173,6 +176,10 @@ def test_mx_backup() -> None:
     assert ask(rules, *mail("", "u@example.com")) == "250"
     for address in ("x@primary.example", "x%y@backup.example", "x@mx.example"):
         assert ask(rules, *mail("", address)) == denied.format(address)
+    assert ask(rules, *mail("", "x@broken.example")) == (
+        "450 4.4.4 <x@broken.example>: Recipient address rejected: Unable to look up mail exchanger information:"
+        " Host not found, try again"
+    )
     networks = {"permit_mx_backup_networks": "192.0.2.0/28"}
     assert ask({**rules, **networks}, *mail("", "x@backup.example")) == denied.format("x@backup.example")
     networks = {"permit_mx_backup_networks": "192.0.2.0/24"}
