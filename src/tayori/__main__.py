@@ -1,0 +1,5 @@
+"""`python -m tayori`."""
+
+from tayori.programs.main import main
+
+main()
