@@ -11,6 +11,7 @@ import pytest
 from support.peers import need_root, require
 from support.policy import BASE
 from support.policy_cases import CASES, Case
+from support.policy_cases_access import ACCESS_CASES
 from support.ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,7 +30,7 @@ def server() -> Iterator[RealPostfix]:
 
 @pytest.mark.peer
 @pytest.mark.root
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES + ACCESS_CASES, ids=lambda case: case.name)
 def test_postfix_says_so(case: Case, server: RealPostfix) -> None:
     server.configure({k: v for k, v in {**BASE, **case.settings}.items() if k not in LEFT_OUT})
     for dialogue in case.dialogues:

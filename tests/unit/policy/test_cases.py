@@ -8,9 +8,10 @@ import pytest
 
 from support.policy import Session, build
 from support.policy_cases import CASES, Case
+from support.policy_cases_access import ACCESS_CASES
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES + ACCESS_CASES, ids=lambda case: case.name)
 def test_answers_as_postfix(case: Case) -> None:
     async def run() -> list[str]:
         policy = build(case.settings)
