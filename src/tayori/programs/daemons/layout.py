@@ -5,6 +5,7 @@ public/    the socket that sendmail and mailq use   mail_owner, 0755 (socket 066
 private/   the socket of the local process          mail_owner, 0700
 maildrop/  mail left while the server was down      mail_owner, 1733: write-only
 master.pid the running master's process number
+children.lock held by every process of the instance
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ class Layout:
     def pid_file(self) -> Path:
         """The master's process number."""
         return self.root / "master.pid"
+
+    @property
+    def children_lock(self) -> Path:
+        """Locked for as long as any process of the instance lives."""
+        return self.root / "children.lock"
 
     def make(self, owner: Owner | None) -> None:
         """Make what is missing; `owner` None: everything belongs to the invoking user. Raises ConfigError."""

@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -170,7 +171,15 @@ def _home_missing(target: Target, home: str) -> Result | None:
 class _Server:
     """The socket side: workers come and go, requests become jobs, results become answers."""
 
-    def __init__(self, listener: socket.socket, deliverer: Deliverer, allowed: set[int], wake: socket.socket) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        deliverer: Deliverer,
+        allowed: set[int],
+        wake: socket.socket,
+        tied: Callable[[], None],
+    ) -> None:
+        self._tied = tied
         self._listener = listener
         self._deliverer = deliverer
         self._allowed = allowed
@@ -194,6 +203,9 @@ class _Server:
         if jobs:
             self._deliverer.round(jobs)
         answered = self._deliverer.again(time.monotonic()) if self._deliverer.waiting else []
+        if jobs or answered:
+            # every change of rights has cut the tie to the master
+            self._tied()
         self._answer(jobs + answered)
 
     def _ready(self, timeout: float | None) -> list[_Job]:
@@ -295,11 +307,18 @@ class _Server:
             self._close(connection)
 
 
-def run(listener: socket.socket, settings: Settings, *, allowed_uids: set[int], single_user: bool) -> None:
+def run(
+    listener: socket.socket,
+    settings: Settings,
+    *,
+    allowed_uids: set[int],
+    single_user: bool,
+    tied: Callable[[], None] = lambda: None,
+) -> None:
     """Serve on a listening Unix stream socket until SIGTERM. Raises ConfigError before it serves anything.
 
     `allowed_uids`: who may ask, by SO_PEERCRED. `single_user`: nothing is done as anybody else, every file belongs
-    to the process's own user.
+    to the process's own user. `tied` renews the tie to the master (parent.py).
     """
     deliverer = Deliverer(settings, single_user)
     os.umask(0o077)
@@ -312,7 +331,7 @@ def run(listener: socket.socket, settings: Settings, *, allowed_uids: set[int], 
     before = signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     old_wake = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
     try:
-        _Server(listener, deliverer, allowed_uids, wake).serve(stopping)
+        _Server(listener, deliverer, allowed_uids, wake, tied).serve(stopping)
     finally:
         signal.set_wakeup_fd(old_wake)
         signal.signal(signal.SIGTERM, before)

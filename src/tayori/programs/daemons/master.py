@@ -30,12 +30,14 @@ from tayori.programs.daemons import local, worker
 from tayori.programs.daemons.compose import furnish, smtpd_services
 from tayori.programs.daemons.layout import Layout, Owner, mail_owner
 from tayori.programs.daemons.notify import notify
+from tayori.programs.daemons.parent import tie
 from tayori.programs.daemons.worker import Plan
 from tayori.programs.maillog import MailLog
 from tayori.queue.store import Store
 
 REGIONS = 64
 STOP_SECONDS = 20.0
+DEAD_SECONDS = 20.0
 Address = tuple[int, str, int]
 
 
@@ -70,6 +72,7 @@ class Master:
         vet: Callable[[Settings, tuple[Service, ...]], list[str]],
         announce: Callable[[str], None],
     ) -> None:
+        self.pid = os.getpid()
         self.directory = directory
         self.vet = vet
         self.announce = announce
@@ -148,7 +151,23 @@ class Master:
                 f"stop it with: tayori stop -c {self.directory}",
             ) from None
         os.ftruncate(self._pid_fd, 0)
-        os.pwrite(self._pid_fd, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(self._pid_fd, f"{self.pid}\n".encode(), 0)
+        self._wait_for_the_dead()
+
+    def _wait_for_the_dead(self) -> None:
+        """Children of a master that was killed end with it, but not at the same instant: every child holds this lock,
+        and until the last has let go, ports are taken and deliveries may be under way. Raises ConfigError."""
+        self._children_fd = os.open(self.layout.children_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for _ in range(int(DEAD_SECONDS / 0.02)):
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._children_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.02)
+        raise ConfigError(
+            "processes of an earlier run of this instance are still at work",
+            self.settings.origin("queue_directory"),
+            f"find them with: fuser {self.layout.children_lock}",
+        )
 
     def _open_ports(
         self, settings: Settings, services: tuple[Service, ...]
@@ -314,7 +333,8 @@ class Master:
         for other in self.children.values():
             if other.ready >= 0:
                 os.close(other.ready)
-        _die_with_parent()
+        tied = tie(self.pid)
+        tied()
         self.log.adopt()
 
         def ready() -> None:
@@ -325,9 +345,9 @@ class Master:
             if kind == "local":
                 uids = {os.geteuid(), 0} | ({self.owner.uid} if self.owner else set())
                 ready()
-                local.run(self.local, self.settings, allowed_uids=uids, single_user=self.owner is None)
+                local.run(self.local, self.settings, allowed_uids=uids, single_user=self.owner is None, tied=tied)
             else:
-                worker.run(self._plan(region, number), ready)
+                worker.run(self._plan(region, number, tied), ready)
             code = 0
         except ConfigError as error:
             self.log.line(kind, f"fatal: {error}")
@@ -338,7 +358,7 @@ class Master:
             self.log.flush()
             os._exit(code)
 
-    def _plan(self, region: int, number: int) -> Plan:
+    def _plan(self, region: int, number: int, tied: Callable[[], None]) -> Plan:
         return Plan(
             settings=self.settings,
             services=self.services,
@@ -351,6 +371,7 @@ class Master:
             region=region,
             number=number,
             living=tuple(c.number for c in self.children.values() if c.number),
+            tied=tied,
         )
 
     def _note_ready(self, readable: list[int]) -> None:
@@ -445,11 +466,3 @@ class Master:
 def _kill(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def _die_with_parent() -> None:
-    """A child whose master was killed ends too, so that the next start finds nothing in its way (prctl(2))."""
-    import ctypes
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)

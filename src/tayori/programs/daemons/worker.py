@@ -61,6 +61,7 @@ class Plan:
     region: int
     number: int
     living: tuple[int, ...]
+    tied: Callable[[], None]
 
 
 def run(plan: Plan, ready: Callable[[], None]) -> None:
@@ -69,6 +70,7 @@ def run(plan: Plan, ready: Callable[[], None]) -> None:
     built = smtpd_services(house)
     if plan.owner is not None:
         plan.owner.become()
+        plan.tied()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
