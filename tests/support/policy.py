@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from tayori.config.settings import Settings
 from tayori.config.system import System
@@ -69,13 +70,13 @@ class Session:
         if verb == "XCLIENT":
             return await self._xclient(dict(item.split("=", 1) for item in rest.split()))
         if verb == "TLS":
-            self.facts = replace(facts, tls=TlsFacts("TLSv1.3", "x"))
+            self.facts = msgspec.structs.replace(facts, tls=TlsFacts("TLSv1.3", "x"))
             return "220"
         if verb in ("EHLO", "HELO"):
             asked = facts.at(
                 Stage.HELO if verb == "EHLO" else Stage.PLAIN_HELO, helo=rest, sender=None, recipient=None
             )
-            after = replace(asked, protocol="ESMTP" if verb == "EHLO" else "SMTP")
+            after = msgspec.structs.replace(asked, protocol="ESMTP" if verb == "EHLO" else "SMTP")
             return self._answer(asked, await self.policy.helo(asked), after)
         address = rest.partition("<")[2].rpartition(">")[0]
         if verb == "MAIL":
@@ -83,7 +84,7 @@ class Session:
             return self._answer(asked, await self.policy.mail(asked), asked)
         if verb == "RCPT":
             asked = facts.at(Stage.RCPT, recipient=address)
-            after = replace(asked, recipient_count=facts.recipient_count + 1)
+            after = msgspec.structs.replace(asked, recipient_count=facts.recipient_count + 1)
             return self._answer(asked, await self.policy.rcpt(asked), after)
         if verb == "VRFY":
             asked = facts.at(Stage.VRFY, recipient=rest)
@@ -98,7 +99,7 @@ class Session:
             asked = facts.at(Stage.END_OF_DATA)
             return self._answer(asked, await self.policy.end_of_data(asked), asked)
         if verb == "RSET":
-            self.facts = replace(facts, sender=None, recipient=None, recipient_count=0)
+            self.facts = msgspec.structs.replace(facts, sender=None, recipient=None, recipient_count=0)
             return "250"
         raise AssertionError(f"the test session does not know {command}")
 
@@ -121,5 +122,5 @@ class Session:
             self.log.append(line)
         if verdict.reply is not None:
             return str(verdict.reply)
-        self.facts = replace(after, pending=verdict.pending) if verdict.pending else after
+        self.facts = msgspec.structs.replace(after, pending=verdict.pending) if verdict.pending else after
         return "250"

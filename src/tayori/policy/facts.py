@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
+
+import msgspec
 
 from tayori.policy.verdict import Pending
 
@@ -25,8 +26,7 @@ class Stage(Enum):
     ETRN = "ETRN"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFacts:
+class ClientFacts(msgspec.Struct, frozen=True):
     """`name` is "unknown" unless address -> name -> address agree; `reverse_name` is the PTR name or "unknown".
 
     `name_code`/`reverse_code` are 2 (OK), 4 (temporary) or 5 (permanent), as in XCLIENT and Postfix's logs.
@@ -42,8 +42,7 @@ class ClientFacts:
     server_port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFacts:
+class TlsFacts(msgspec.Struct, frozen=True):
     """`verified`: the peer's certificate has a trusted chain. Fingerprints as "AB:CD:…" of `fingerprint_digest`."""
 
     protocol: str
@@ -56,8 +55,7 @@ class TlsFacts:
     pubkey_fingerprint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LoginFacts:
+class LoginFacts(msgspec.Struct, frozen=True):
     """A login that holds for the session. `sender` is the AUTH= of MAIL FROM."""
 
     username: str
@@ -65,8 +63,7 @@ class LoginFacts:
     sender: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """Everything that restrictions may look at. `sender` and `recipient` are bare addresses, "" for <>.
 
     None means "not said yet". `recipient_count` counts accepted recipients. `unauth_pipelining` is set when
@@ -92,4 +89,4 @@ class Facts:
 
     def at(self, stage: Stage, **changes: object) -> Facts:
         """The same facts at another stage."""
-        return replace(self, stage=stage, **changes)  # type: ignore[arg-type]
+        return msgspec.structs.replace(self, stage=stage, **changes)  # type: ignore[arg-type]

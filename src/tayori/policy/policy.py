@@ -8,7 +8,7 @@ smtpd_relay_before_recipient_restrictions says so; then unlisted recipients are 
 
 from __future__ import annotations
 
-from dataclasses import replace
+import msgspec
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
@@ -94,7 +94,7 @@ class Policy:
     async def etrn(self, facts: Facts) -> Verdict:
         """ETRN; `facts.etrn` is its argument."""
         run = Evaluation(facts, self.services, None)
-        if self._delay and await self._delayed(run, replace(facts, sender=None)):
+        if self._delay and await self._delayed(run, msgspec.structs.replace(facts, sender=None)):
             return run.verdict(permits=False)
         run.begin(Resource.ETRN, facts.etrn or "")
         await run.ask(self._etrn)
@@ -137,7 +137,7 @@ class Policy:
         if not rules.rules:
             return PERMITTED
         if facts.recipient is not None and facts.recipient_count > 1:
-            facts = replace(facts, recipient=None)
+            facts = msgspec.structs.replace(facts, recipient=None)
         run = Evaluation(facts, self.services, None)
         run.begin(rules.resource, name)
         await run.ask(rules)

@@ -51,7 +51,9 @@ def transmission(esmtp: bool, tls: bool, login: bool, utf8: bool) -> str:
 
 def received(trace: Trace) -> bytes:
     """The whole header, folded as Postfix folds it, LF ended."""
-    lines = [f"Received: from {trace.helo or trace.client_name} ({trace.client_name} {bracketed(trace.client_address)})"]
+    lines = [
+        f"Received: from {trace.helo or trace.client_name} ({trace.client_name} {bracketed(trace.client_address)})"
+    ]
     if trace.tls:
         lines.append(f"\t{trace.tls}")
     if trace.login:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """`code` 200..599, `enhanced` such as "5.7.1" or empty, `text` with lines parted by a newline.
 
     The text is what a client may see: it never holds a secret or a path.
@@ -19,6 +18,8 @@ class Reply:
     def encode(self) -> bytes:
         """Wire form, CRLF ended; a reply of several lines repeats code and enhanced code (RFC 2034 4)."""
         prefix = f"{self.enhanced} " if self.enhanced else ""
+        if "\n" not in self.text:
+            return f"{self.code} {prefix}{self.text}\r\n".encode("utf-8", "surrogateescape")
         lines = self.text.split("\n")
         last = len(lines) - 1
         return "".join(

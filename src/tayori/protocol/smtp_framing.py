@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_ANY_END = re.compile(rb"(?:\A|\n)\.\r?\n")
+_ANY_END = re.compile(rb"\.\r?\n")
 END = b"\r\n.\r\n"
 
 
@@ -112,10 +112,16 @@ class Framing:
     def _find_end(self) -> tuple[int, int] | None:
         buffer = self._buffer
         if self.bare == "no":
-            match = _ANY_END.search(buffer, max(0, self._scanned - 3)) if self._scanned else _ANY_END.search(buffer)
-            if match and (match.start() > 0 or not self._dropped or buffer[0:1] == b"\n"):
-                start = match.start()
-                return (start + 1 if buffer[start : start + 1] == b"\n" else start), match.end()
+            if not self._dropped and buffer.startswith(b"."):
+                match = _ANY_END.match(buffer)
+                if match is not None:
+                    return 0, match.end()
+            at = buffer.find(b"\n.", max(0, self._scanned - 3))
+            while at >= 0:
+                tail = buffer[at + 2 : at + 4]
+                if tail[:1] == b"\n" or tail == b"\r\n":
+                    return at + 1, at + (3 if tail[:1] == b"\n" else 4)
+                at = buffer.find(b"\n.", at + 2)
         else:
             if not self._dropped and buffer.startswith(b".\r\n"):
                 return 0, 3

@@ -9,7 +9,9 @@ that is configured, one bounded scan of the header is all. A table that cannot a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from tayori.config.settings import Settings
 from tayori.protocol.headers import Field, fields, header_end
@@ -29,8 +31,7 @@ NO_MAPPINGS = "no_address_mappings"
 NO_CHECKS = "no_header_body_checks"
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A message as accepted. `sender` is "" for <>; `recipients` as the client named them; `content` has LF
     line ends and no Received of ours; `trace` (header fields, LF ended) goes on top.
 
@@ -50,7 +51,7 @@ class Incoming:
     full_name: str = ""
     internal: bool = False
     about: str = ""
-    overrides: frozenset[str] = field(default_factory=frozenset)
+    overrides: frozenset[str] = frozenset()
 
 
 class Cleanup:

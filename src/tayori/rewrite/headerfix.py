@@ -62,7 +62,8 @@ class HeaderFix:
         if prefix + "message-id" not in names:
             stamp = formatdate(now, usegmt=True)
             add("Message-Id", f"<{_stamp(stamp)}.{queue_id}@{self._myhostname}>")
-        add("Date", formatdate(now, localtime=True))
+        if prefix + "date" not in names:
+            add("Date", formatdate(now, localtime=True))
         if prefix + "from" not in names:
             add("From", self._from(sender, full_name))
         return out

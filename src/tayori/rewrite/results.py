@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from tayori.config.origin import Origin
 
 
@@ -27,8 +29,7 @@ class Classified:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """trivial-rewrite(8) resolve: transport, next hop and recipient for one address.
 
     `transport` is a master.cf service name (local, virtual, smtp, relay, lmtp, error, discard, retry, or the
@@ -64,8 +65,7 @@ class Deferred:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(msgspec.Struct, frozen=True):
     """An envelope recipient after canonical and virtual alias expansion. `original` is what the client said."""
 
     address: str
@@ -74,8 +74,7 @@ class Rewritten:
     orcpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
+class Cleaned(msgspec.Struct, frozen=True):
     """A message ready for the queue: `content` with CRLF turned to LF, trace headers on top.
 
     `reject`: (enhanced code, text) when header_checks or limits refuse it. `hold`, `discard`, `filter`

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from tayori.config.settings import Settings
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
@@ -193,9 +194,9 @@ def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> t
         elif kind == "BCC":
             recipients = (*recipients, Rewritten(value, value, "NEVER"))
         elif kind == "HOLD":
-            forced = replace(forced, hold=True)
+            forced = Forced(True, forced.filter)
         elif kind == "FILTER":
-            forced = replace(forced, filter=value)
+            forced = Forced(forced.hold, value)
     return replace(incoming, trace=trace, recipients=recipients), forced
 
 

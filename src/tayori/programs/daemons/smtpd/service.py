@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from tayori.net.tls import TlsContext
 from tayori.policy.facts import ClientFacts, LoginFacts, TlsFacts
 from tayori.policy.policy import Policy
@@ -19,8 +21,7 @@ from tayori.sasl.authenticator import Authenticator
 from tayori.tables.matchlist import MatchList
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """A finished transaction on its way to the queue: who sent it, how, and the content (LF line ends)."""
 
     transaction: Transaction

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class EnvelopeRecipient:
+
+class EnvelopeRecipient(msgspec.Struct, frozen=True):
     """A recipient the policy let in. `notify` and `orcpt` come with DSN (RFC 3461)."""
 
     address: str
@@ -14,8 +15,7 @@ class EnvelopeRecipient:
     orcpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """Between MAIL and the end of DATA; RSET drops it whole. `size` as the client said it, in bytes."""
 
     sender: str
