@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check:main", "find mistakes in a configuration"),
     "init": ("init:main", "write a first configuration"),
     "test-mail": ("test_mail:main", "send a mail through the running server and look where it went"),
+    "home-server": ("home_server:main", "try a home server in a folder of its own (what make run does)"),
     "user": ("user:main", "add, change, list and delete accounts"),
     "sendmail": ("sendmail:main", "hand in mail, as Postfix's sendmail"),
     "mailq": ("mailq:main", "list the queue"),
