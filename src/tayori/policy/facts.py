@@ -89,4 +89,4 @@ class Facts(msgspec.Struct, frozen=True):
 
     def at(self, stage: Stage, **changes: object) -> Facts:
         """The same facts at another stage."""
-        return msgspec.structs.replace(self, stage=stage, **changes)  # type: ignore[arg-type]
+        return msgspec.structs.replace(self, stage=stage, **changes)

@@ -14,7 +14,7 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.policy.compile import Compiler
 from tayori.policy.evaluate import Evaluation
-from tayori.policy.facts import Facts
+from tayori.policy.facts import Facts, Stage
 from tayori.policy.listed import reject_unlisted_recipient, reject_unlisted_sender
 from tayori.policy.restrictions import OLD_SPELLINGS, RELAY_GUARDS, RESTRICTIONS
 from tayori.policy.rule import Resource, Rule, RuleList
@@ -49,6 +49,15 @@ class Policy:
         self._delay = settings.flag("smtpd_delay_reject")
         self._unlisted_sender = _implied(settings, "smtpd_reject_unlisted_sender")
         self._unlisted_recipient = _implied(settings, "smtpd_reject_unlisted_recipient")
+        early = {
+            Stage.CONNECT: self._client, Stage.HELO: self._helo, Stage.PLAIN_HELO: self._helo,
+            Stage.MAIL: self._sender,
+        }  # fmt: skip
+        self._asking = {s for s, rules in early.items() if not self._delay and rules.rules}
+        if not self._delay and self._unlisted_sender is not None:
+            self._asking.add(Stage.MAIL)
+        self._asking |= {Stage.DATA} if self._data.rules else set()
+        self._asking |= {Stage.END_OF_DATA} if self._end_of_data.rules else set()
         self.warnings: tuple[ConfigError, ...] = tuple(compiler.warnings)
         if not guarded(relay.rules) and not guarded(recipient.rules):
             names = ", ".join(sorted(RELAY_GUARDS))
@@ -57,6 +66,10 @@ class Policy:
                 settings.origin("smtpd_relay_restrictions") or settings.origin("smtpd_recipient_restrictions"),
                 f"put one of {names} in one of them",
             )
+
+    def asks(self, stage: Stage) -> bool:
+        """Whether a stage has anything to ask; a session need not gather facts for one that has not."""
+        return stage in self._asking
 
     async def connect(self, facts: Facts) -> Verdict:
         """When a client has connected, before the greeting."""

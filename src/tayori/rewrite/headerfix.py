@@ -34,6 +34,13 @@ RECIPIENT_FIELDS = frozenset(("to", "cc", "bcc", "apparently-to", "resent-to", "
 _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
 
 
+# one address with a full domain, with or without a plain phrase: nothing in it would change
+_COMPLETE = re.compile(
+    rb"[A-Za-z-]+:[ \t]*(?:[A-Za-z0-9 .'_-]*<[A-Za-z0-9._+=-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+>"
+    rb"|[A-Za-z0-9._+=-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)[ \t]*\n"
+)
+
+
 class HeaderFix:
     """The rules of one configuration."""
 
@@ -112,6 +119,8 @@ class HeaderFix:
         return out
 
     async def _field(self, one: Field, kind: str, remote: bool) -> Field | Deferred:
+        if not self._canonical and _COMPLETE.fullmatch(one.raw):
+            return one
         label, _, value = one.raw.decode("utf-8", "surrogateescape").partition(":")
         changes = []
         for span in addresses(value):

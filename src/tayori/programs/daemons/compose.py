@@ -6,6 +6,7 @@ credentials may be readable by root only.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from tayori.config.settings import Settings
 from tayori.delivery.smtp import SmtpAgent
 from tayori.net.dns import Resolver as Dns
 from tayori.net.tls import TlsContext, server_context
+from tayori.policy.footer import Footer
 from tayori.policy.policy import Policy
 from tayori.policy.rates import Board, Limits, Rates
 from tayori.policy.services import Services
@@ -24,10 +26,10 @@ from tayori.programs.daemons.logins import RelayLogins
 from tayori.programs.daemons.names import DnsNames
 from tayori.programs.daemons.smtpd.options import SmtpdOptions
 from tayori.programs.daemons.smtpd.service import Intake, SmtpdService
-from tayori.programs.daemons.trusted import Trusted
 from tayori.rewrite.aliases import Aliases
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.cleanup import Cleanup
+from tayori.rewrite.clients import HeaderRewriteClients
 from tayori.rewrite.keys import Finder
 from tayori.rewrite.recipients import Listing
 from tayori.rewrite.resolve import Resolver
@@ -35,6 +37,8 @@ from tayori.sasl.authenticator import Authenticator
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.registry import Tables
 
+MAX_KNOWN = 10_000
+KNOWN_SECONDS = 10.0
 PROGRAMS_REMOTE = ("smtp", "lmtp", "pipe")
 
 
@@ -74,14 +78,25 @@ class Built:
     bare_exempt: MatchList | None
     auth_exempt: MatchList | None
     event_exempt: MatchList | None
-    trusted: Trusted
+    trusted: HeaderRewriteClients
+    footer: Footer | None
 
     def bind(self, intake: Intake, board: Board, region: int, dns: Dns) -> SmtpdService:
         """The finished service of one worker."""
 
+        known: dict[str, tuple[float, tuple[str, str, int, int]]] = {}
+
         async def client_names(address: str) -> tuple[str, str, int, int]:
+            now = time.monotonic()
+            kept = known.get(address)
+            if kept is not None and kept[0] > now:
+                return kept[1]
             names = await dns.client_names(address)
-            return names.name, names.reverse_name, names.name_code, names.reverse_code
+            found = names.name, names.reverse_name, names.name_code, names.reverse_code
+            if len(known) > MAX_KNOWN:
+                known.clear()
+            known[address] = now + (KNOWN_SECONDS if 4 not in found else 1.0), found
+            return found
 
         return SmtpdService(
             options=self.options,
@@ -95,6 +110,7 @@ class Built:
             event_exempt=self.event_exempt,
             client_names=client_names if self.settings.flag("smtpd_peername_lookup") else _nameless,
             trusted=self.trusted,
+            footer=self.footer,
             intake=intake,
         )
 
@@ -174,7 +190,8 @@ def smtpd_services(house: House, refuse: Callable[[ConfigError], None] | None = 
                 bare_exempt=_hosts(house, settings, "smtpd_forbid_bare_newline_exclusions"),
                 auth_exempt=_hosts(house, settings, "smtpd_sasl_exceptions_networks"),
                 event_exempt=_hosts(house, settings, "smtpd_client_event_limit_exceptions"),
-                trusted=Trusted(settings, house.tables),
+                trusted=HeaderRewriteClients(settings, house.tables),
+                footer=_footer(settings, house.tables),
             )
         )
     return built
@@ -188,6 +205,12 @@ def _services(house: House, settings: Settings) -> Services:
         resolver=house.dns,
         mynetworks=MatchList.from_settings(house.tables, settings, "mynetworks", Kind.NETWORK),
     )
+
+
+def _footer(settings: Settings, tables: Tables) -> Footer | None:
+    if not settings.text("smtpd_reject_footer") and not settings.items("smtpd_reject_footer_maps"):
+        return None
+    return Footer(settings, tables, lambda: time.strftime("%b %d %H:%M:%S"))
 
 
 def _hosts(house: House, settings: Settings, name: str) -> MatchList | None:

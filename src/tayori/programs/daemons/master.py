@@ -32,7 +32,7 @@ from tayori.programs.daemons.layout import Layout, Owner, mail_owner
 from tayori.programs.daemons.notify import notify
 from tayori.programs.daemons.parent import tie
 from tayori.programs.daemons.worker import Plan
-from tayori.programs.maillog import MailLog
+from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.store import Store
 
 REGIONS = 64
@@ -336,6 +336,7 @@ class Master:
         tied = tie(self.pid)
         tied()
         self.log.adopt()
+        bridge(self.log)
 
         def ready() -> None:
             os.write(ready_fd, b"1")

@@ -149,7 +149,7 @@ class Submit:
 
     async def accept(self, request: Answer, content: bytes, uid: int, now: float) -> Answer:
         """Keep one locally submitted message (pickup(8)). Raises QueueBroken."""
-        sender = str(request.get("sender", ""))
+        sender = {"<>": "", "": user_name(uid)}.get(str(request.get("sender", "")), str(request.get("sender", "")))
         listed = request.get("recipients")
         recipients = [str(r) for r in listed] if isinstance(listed, list) else []
         if not recipients:
@@ -236,38 +236,51 @@ class Submit:
     async def _flush(self, request: Answer, uid: int) -> Answer:
         self._allow("authorized_flush_users", uid)
         number = _number(request) if request.get("id") else None
-        changed = await self._queue.call(lambda store: store.make_due(time.time(), number))
+        site = str(request.get("site", ""))
+        changed = await self._queue.call(lambda store: store.make_due(time.time(), number, site))
         self._dispatcher.wake()
         return {"ok": True, "count": changed}
 
-    async def _delete(self, request: Answer, uid: int) -> Answer:
+    async def _each(self, request: Answer, uid: int, act: Callable[[int], Awaitable[bool]]) -> Answer:
+        """Do something with each id of `ids` (or the one `id`); which were done."""
         self._powerful_only(uid)
-        number = _number(request)
-        gone = await self._queue.call(lambda store: store.delete(number))
-        if gone:
-            self._intake.log.line("postsuper", f"{number:X}: removed")
-        return {"ok": gone, "count": int(gone), "error": "" if gone else "not in the queue, or being delivered now"}
+        listed = request.get("ids")
+        ids = [str(i) for i in listed] if isinstance(listed, list) else [str(request.get("id", ""))]
+        done = [i for i in ids if await act(_number({"id": i}))]
+        return {"ok": True, "done": done, "count": len(done)}
+
+    async def _delete(self, request: Answer, uid: int) -> Answer:
+        async def act(number: int) -> bool:
+            gone = await self._queue.call(lambda store: store.delete(number))
+            if gone:
+                self._intake.log.line("postsuper", f"{number:X}: removed")
+            return gone
+
+        return await self._each(request, uid, act)
 
     async def _hold(self, request: Answer, uid: int) -> Answer:
-        self._powerful_only(uid)
-        number = _number(request)
-        found = await self._queue.call(lambda store: store.set_hold(number, True))
-        return {"ok": found, "count": int(found), "error": "" if found else "not in the queue"}
+        async def act(number: int) -> bool:
+            return await self._queue.call(lambda store: store.set_hold(number, True))
+
+        return await self._each(request, uid, act)
 
     async def _release(self, request: Answer, uid: int) -> Answer:
-        self._powerful_only(uid)
-        number = _number(request)
-        found = await self._queue.call(lambda store: store.set_hold(number, False))
+        async def act(number: int) -> bool:
+            return await self._queue.call(lambda store: store.set_hold(number, False))
+
+        answer = await self._each(request, uid, act)
         self._dispatcher.wake()
-        return {"ok": found, "count": int(found), "error": "" if found else "not in the queue"}
+        return answer
 
     async def _requeue(self, request: Answer, uid: int) -> Answer:
         """postsuper -r: addresses are resolved anew at each attempt here, so an attempt now is all it takes."""
-        self._powerful_only(uid)
-        number = _number(request)
-        changed = await self._queue.call(lambda store: store.make_due(time.time(), number))
+
+        async def act(number: int) -> bool:
+            return await self._queue.call(lambda store: store.make_due(time.time(), number)) > 0
+
+        answer = await self._each(request, uid, act)
         self._dispatcher.wake()
-        return {"ok": changed > 0, "count": changed, "error": "" if changed else "not waiting in the queue"}
+        return answer
 
     async def _content(self, request: Answer, uid: int) -> Answer:
         self._powerful_only(uid)

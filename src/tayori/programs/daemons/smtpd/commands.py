@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from tayori.policy.facts import Facts, Stage
-from tayori.policy.verdict import Action, Effect, Verdict
+from tayori.policy.verdict import Action, Verdict
 from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.address import BadPath, Path, parse_path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FROM = re.compile(rb"from:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
 _TO = re.compile(rb"to:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
+MESSAGE_EFFECTS = ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND")
 NOTIFY = {"NEVER", "SUCCESS", "FAILURE", "DELAY"}
 XCLIENT_ATTRIBUTES = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"
 
@@ -32,11 +33,9 @@ async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | No
         return Reply(501, "", f"Syntax: {verb} hostname")
     session.reset()
     session.helo = say.printable(name[:255])
+    # what the lists and the log see as the protocol is the one before this command, as in Postfix
+    verdict = await session.judge(Stage.HELO if esmtp else Stage.PLAIN_HELO, session.service.policy.helo)
     session.esmtp = esmtp
-    facts = session.facts(Stage.HELO)
-    verdict = await session.service.policy.helo(facts)
-    session.pending = verdict.pending
-    session.note_verdict(verdict, facts)
     if verdict.reply is not None and not verdict.permitted:
         session.helo = None
         return session.soften(verdict.reply)
@@ -115,10 +114,7 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
         session.note(f"warning: Message delivery request rate limit exceeded: {session.peer} for service smtpd")
         return Reply(450, "4.7.1", f"Error: too much mail from {session.client.address}")
     session.transaction = parsed
-    facts = session.facts(Stage.MAIL)
-    verdict = await session.service.policy.mail(facts)
-    session.pending = verdict.pending
-    session.note_verdict(verdict, facts)
+    verdict = await session.judge(Stage.MAIL, session.service.policy.mail)
     if verdict.reply is not None and not verdict.permitted:
         session.transaction = None
         return session.soften(verdict.reply)
@@ -258,7 +254,7 @@ def _apply(session: Session, verdict: Verdict) -> None:
     transaction = session.transaction
     if transaction is None:
         return
-    kept = tuple((e.kind, e.value) for e in verdict.effects if _on_message(e))
+    kept = on_message(verdict)
     if kept:
         transaction = session.transaction = replace(transaction, effects=transaction.effects + kept)
     if verdict.action is Action.DISCARD:
@@ -266,8 +262,9 @@ def _apply(session: Session, verdict: Verdict) -> None:
         session.transaction = replace(transaction, discard=text or "DISCARD")
 
 
-def _on_message(effect: Effect) -> bool:
-    return effect.kind in ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND")
+def on_message(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """The side effects that change the message (access(5))."""
+    return tuple((e.kind, e.value) for e in verdict.effects if e.kind in MESSAGE_EFFECTS)
 
 
 async def rset(session: Session, argument: bytes) -> Reply | None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from tayori.policy.facts import Stage
 from tayori.policy.verdict import Action
+from tayori.programs.daemons.smtpd.commands import on_message
 from tayori.programs.daemons.smtpd.service import Envelope
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.received import transmission
@@ -25,13 +26,13 @@ async def data(session: Session, argument: bytes) -> Reply | None:
         return say.NEED_RCPT if transaction is None else say.NO_VALID_RECIPIENTS
     if argument:
         return say.DATA_SYNTAX
-    facts = session.facts(Stage.DATA)
-    verdict = await session.service.policy.data(facts)
-    session.note_verdict(verdict, facts)
+    verdict = await session.judge(Stage.DATA, session.service.policy.data)
     if verdict.reply is not None and not verdict.permitted:
         return session.soften(verdict.reply)
-    if verdict.action is Action.DISCARD:
-        transaction = session.transaction = replace(transaction, discard="DISCARD")
+    kept = on_message(verdict)
+    if kept or verdict.action is Action.DISCARD:
+        discard = "DISCARD" if verdict.action is Action.DISCARD else transaction.discard
+        session.transaction = replace(transaction, effects=transaction.effects + kept, discard=discard)
     session.say(say.GO_AHEAD)
     started = session.now()
     body = await _receive(session)
@@ -41,6 +42,15 @@ async def data(session: Session, argument: bytes) -> Reply | None:
     if reply.code < 400:
         session.errors = 0
     return reply
+
+
+async def _trusted(session: Session) -> bool:
+    """local_header_rewrite_clients; a table that cannot answer counts as no."""
+    tls = session.tls
+    prints = (tls.cert_fingerprint, tls.pubkey_fingerprint) if tls is not None and tls.cert_fingerprint else ()
+    verified = tls is not None and tls.verified
+    found = await session.service.trusted.match(session.client.address, session.login is not None, verified, prints)
+    return found is True
 
 
 async def _receive(session: Session) -> Body:
@@ -65,14 +75,10 @@ async def _finish(session: Session, body: Body, started: float) -> Reply:
         session.note(f"warning: {transaction.queue_id}: queue file size limit exceeded")
         return say.BODY_TOO_LARGE
     transaction = session.transaction = replace(transaction, size=body.size)
-    facts = session.facts(Stage.END_OF_DATA)
-    verdict = await session.service.policy.end_of_data(facts)
-    session.note_verdict(verdict, facts)
+    verdict = await session.judge(Stage.END_OF_DATA, session.service.policy.end_of_data)
     if verdict.reply is not None and not verdict.permitted:
         return verdict.reply
-    kept = tuple(
-        (e.kind, e.value) for e in verdict.effects if e.kind in ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND")
-    )
+    kept = on_message(verdict)
     if kept:
         transaction = replace(transaction, effects=transaction.effects + kept)
     if verdict.action is Action.DISCARD or transaction.discard:
@@ -89,7 +95,7 @@ async def _finish(session: Session, body: Body, started: float) -> Reply:
             login=session.login,
             options=session.options,
             content=body.content,
-            trusted=await session.service.trusted.client(session.client, session.login, session.tls),
+            trusted=await _trusted(session),
             started=started,
         )
     )

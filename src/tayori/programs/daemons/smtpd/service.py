@@ -10,13 +10,14 @@ import msgspec
 
 from tayori.net.tls import TlsContext
 from tayori.policy.facts import ClientFacts, LoginFacts, TlsFacts
+from tayori.policy.footer import Footer
 from tayori.policy.policy import Policy
 from tayori.policy.rates import Rates
 from tayori.programs.daemons.smtpd.options import SmtpdOptions
 from tayori.programs.daemons.smtpd.values import Transaction
-from tayori.programs.daemons.trusted import Trusted
 from tayori.programs.maillog import MailLog
 from tayori.protocol.reply import Reply
+from tayori.rewrite.clients import HeaderRewriteClients
 from tayori.sasl.authenticator import Authenticator
 from tayori.tables.matchlist import MatchList
 
@@ -72,5 +73,6 @@ class SmtpdService:
     auth_exempt: MatchList | None
     event_exempt: MatchList | None
     client_names: Callable[[str], Awaitable[tuple[str, str, int, int]]]
-    trusted: Trusted
+    trusted: HeaderRewriteClients
+    footer: Footer | None
     intake: Intake

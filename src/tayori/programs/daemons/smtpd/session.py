@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable
 from tayori.net.stream import Stream
 from tayori.net.tls import TlsError
 from tayori.policy.facts import ClientFacts, Facts, LoginFacts, Stage, TlsFacts
-from tayori.policy.log import effect_line, log_line
+from tayori.policy.log import effect_lines, log_line
+from tayori.policy.policy import PERMITTED
 from tayori.policy.verdict import Pending, Verdict
 from tayori.programs.daemons.smtpd import auth, commands, data, starttls, xclient
 from tayori.programs.daemons.smtpd.service import SmtpdService
@@ -79,6 +80,7 @@ class Session:
         self.lookups = True
         self.draining = False
         self._counted = ""
+        self._exempt: tuple[tuple[str, str], bool] | None = None
         self._reading = False
         self._out: list[bytes] = []
 
@@ -112,12 +114,22 @@ class Session:
 
     def note_verdict(self, verdict: Verdict, facts: Facts) -> None:
         """Log a refusal and the side effects, as Postfix words them."""
-        for effect in verdict.effects:
-            line = effect_line(effect, facts)
-            if line:
+        if verdict.effects:
+            for line in effect_lines(verdict, facts):
                 self.note(line)
         if not verdict.permitted:
             self.note(log_line(verdict, facts))
+
+    async def judge(self, stage: Stage, ask: Callable[[Facts], Awaitable[Verdict]]) -> Verdict:
+        """Ask the policy at a stage, if it has anything to ask there; logs what it says."""
+        if not self.service.policy.asks(stage):
+            return PERMITTED
+        facts = self.facts(stage)
+        verdict = await ask(facts)
+        if stage not in (Stage.DATA, Stage.END_OF_DATA):
+            self.pending = verdict.pending
+        self.note_verdict(verdict, facts)
+        return verdict
 
     def soften(self, reply: Reply) -> Reply:
         """soft_bounce: every 5xx becomes its 4xx (postconf(5) soft_bounce)."""
@@ -221,10 +233,7 @@ class Session:
 
     async def banner(self) -> None:
         """The greeting, or the refusal of the client restrictions where smtpd_delay_reject is off."""
-        facts = self.facts(Stage.CONNECT)
-        verdict = await self.service.policy.connect(facts)
-        self.pending = verdict.pending
-        self.note_verdict(verdict, facts)
+        verdict = await self.judge(Stage.CONNECT, self.service.policy.connect)
         if verdict.reply is not None and not verdict.permitted:
             self.errors += 1
             reply = self.soften(verdict.reply)
@@ -251,6 +260,8 @@ class Session:
         if not ok:
             self.errors += 1
         if reply is not None:
+            if not ok and self.service.footer is not None:
+                reply = await self.service.footer.apply(reply, self.facts(Stage.RCPT))
             if self.errors > self.options.soft_errors and self.options.error_sleep:
                 self.flush()
                 await asyncio.sleep(self.options.error_sleep)
@@ -314,7 +325,10 @@ class Session:
             raise Closing
 
     async def _bare_exempt(self) -> bool:
-        return await self.listed(self.service.bare_exempt)
+        key = self.client.name, self.client.address
+        if self._exempt is None or self._exempt[0] != key:
+            self._exempt = key, await self.listed(self.service.bare_exempt)
+        return self._exempt[1]
 
     async def bare_mode(self) -> str:
         """What ends a body for this client (smtpd_forbid_bare_newline and its exclusions)."""
