@@ -287,6 +287,7 @@ def check(account: Account, server: Server, sink: Sink, exact: bool = True) -> s
     return (
         f"{len(account.kept)} kept, {len(account.tried - account.kept)} without an answer, "
         f"{sum(sum(c.values()) for c in found.values())} files, {len(far)} relayed ({twice} of them more than once)"
+        f"; refused: {dict(account.refused.most_common(4))}"
     )
 
 

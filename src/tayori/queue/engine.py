@@ -8,19 +8,23 @@ serves them all, and only then do their futures end. Settlements alone wait a li
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
+import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from tayori.queue.model import Message, QueueBroken, QueueFull, Settlement
-from tayori.queue.store import Store
+from tayori.queue.store import Store, translate
 
 SETTLE_WAIT = 0.02
+RETRY_WAIT = 0.2
 LOW_NUMBERS = 10_000
 T = TypeVar("T")
+Done = tuple["asyncio.Future[Any]", Any, "BaseException | None"]
 _log = logging.getLogger("tayori.queue")
 
 
@@ -41,10 +45,13 @@ class _Work:
 class SqliteQueue:
     """The durable queue of one worker. `owner` is the worker's number, unique among all that ever ran at once.
 
-    `minfree` (bytes) is queue_minfree: below it, or 1.5 × the message size, nothing new is accepted.
+    `minfree` (bytes) is queue_minfree: below it, or 1.5 × the message size, nothing new is accepted. `on_ended` is
+    called in the loop when the writer thread cannot go on: the process had better end.
     """
 
-    def __init__(self, folder: str, owner: int, minfree: int = 0) -> None:
+    def __init__(self, folder: str, owner: int, minfree: int = 0, on_ended: Callable[[], None] | None = None) -> None:
+        self._on_ended = on_ended
+        self._broken = ""
         self.folder = folder
         self.owner = owner
         self.minfree = minfree
@@ -59,10 +66,10 @@ class SqliteQueue:
         self._thread = threading.Thread(target=self._run, name="queue-writer", daemon=True)
 
     async def start(self, living: tuple[int, ...] = ()) -> None:
-        """Open the file, reserve numbers and free what dead workers held (`living`: owners still at work)."""
+        """Open the file, reserve numbers, free what the dead held: numbers below our own that are not `living`."""
         self._thread.start()
         self._numbers.append(await self.call(lambda store: store.reserve_numbers()))
-        await self.call(lambda store: store.release((*living, self.owner)))
+        await self.call(lambda store: store.release(living, self.owner))
 
     async def stop(self) -> None:
         """Commit what waits, then close."""
@@ -107,6 +114,9 @@ class SqliteQueue:
         """Keep a message; the future ends when it is durable, or raises QueueFull or QueueBroken."""
         future: asyncio.Future[None] = self._loop.create_future()
         with self._condition:
+            if self._broken:
+                future.set_exception(QueueBroken(self._broken))
+                return future
             self._work.accepts.append((message, self.owner if owned else None))
             self._work.accepted.append(future)
             self._condition.notify()
@@ -116,6 +126,9 @@ class SqliteQueue:
         """Commit the end of an attempt; rides on the next group commit, tried again until it holds."""
         future: asyncio.Future[None] = self._loop.create_future()
         with self._condition:
+            if self._broken:
+                future.set_exception(QueueBroken(self._broken))
+                return future
             self._work.settlements.append(settlement)
             self._work.settled.append(future)
             self._condition.notify()
@@ -125,6 +138,9 @@ class SqliteQueue:
         """Run `function(store)` in the writer thread; for claims, listings and tools."""
         future: asyncio.Future[T] = self._loop.create_future()
         with self._condition:
+            if self._broken:
+                future.set_exception(QueueBroken(self._broken))
+                return future
             self._work.calls.append((function, future))
             self._condition.notify()
         return future
@@ -139,68 +155,116 @@ class SqliteQueue:
         return await self.call(lambda store: store.content(number))
 
     def _run(self) -> None:
-        store = Store(self.folder)
         try:
-            while True:
-                with self._condition:
-                    while not self._work and not self._stop:
-                        self._condition.wait()
-                    if not self._work and self._stop:
-                        return
-                    work = self._work
-                    if not work.accepts and not work.calls and not self._stop:
-                        # only settlements: give a new message the chance to share the sync
-                        self._condition.wait(SETTLE_WAIT)
-                        work = self._work
-                    self._work = _Work()
+            store = Store(self.folder)
+        except (sqlite3.Error, OSError) as error:
+            self._ended(error)
+            return
+        try:
+            while (work := self._next()) is not None:
                 self._commit(store, work)
+        except BaseException as error:
+            self._ended(error)
+            raise
         finally:
             store.close()
 
+    def _next(self) -> _Work | None:
+        """Wait for work; None when there is none and there will be no more."""
+        with self._condition:
+            while not self._work and not self._stop:
+                self._condition.wait()
+            if not self._work:
+                return None
+            if not self._work.accepts and not self._work.calls and not self._stop:
+                # only settlements: give a new message the chance to share the sync
+                self._condition.wait(SETTLE_WAIT)
+            work, self._work = self._work, _Work()
+            return work
+
+    def _ended(self, error: BaseException) -> None:
+        """The thread cannot go on: all who wait learn of it, and whoever comes later too."""
+        _log.error("the queue's writer has ended: %s: %s", type(error).__name__, error)
+        with self._condition:
+            self._broken = f"the queue's writer has ended: {error}"
+            work, self._work = self._work, _Work()
+        waiting = (*work.accepted, *work.settled, *(future for _, future in work.calls))
+        self._tell([(future, None, QueueBroken(self._broken)) for future in waiting])
+        if self._on_ended is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._on_ended)
+
+    def _tell(self, done: list[Done]) -> None:
+        # a loop that has been closed meanwhile has nobody left to tell
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_finish, done)
+
     def _commit(self, store: Store, work: _Work) -> None:
-        done: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        done: list[Done] = []
         for function, future in work.calls:
             try:
                 done.append((future, function(store), None))
-            except (QueueFull, QueueBroken, KeyError, OSError) as error:
+            except (sqlite3.Error, OSError) as error:
+                done.append((future, None, translate(error)))
+            except Exception as error:
+                # the caller's own mistake is the caller's to see; the writer goes on
                 done.append((future, None, error))
         if work.accepts or work.settlements:
             self._transact(store, work, done)
         if done:
-            self._loop.call_soon_threadsafe(_finish, done)
+            self._tell(done)
 
-    def _transact(
-        self, store: Store, work: _Work, done: list[tuple[asyncio.Future[Any], Any, BaseException | None]]
-    ) -> None:
+    def _transact(self, store: Store, work: _Work, done: list[Done]) -> None:
+        """All in one transaction; when that fails the settlements first (they make room), then what is new."""
+        error = self._apply(store, work.accepts, work.settlements, (*work.accepted, *work.settled), done)
+        if error is None:
+            return
+        self._space_checked = 0.0
+        _log.warning("the queue cannot be written: %s", error)
+        full = isinstance(error, QueueFull)
+        again: list[tuple[Settlement, asyncio.Future[None]]] = []
+        settlements = list(zip(work.settlements, work.settled, strict=True))
+        for part in [settlements] if full and settlements else [[one] for one in settlements]:
+            # one that cannot be written must not hold up the others
+            if self._apply(store, [], [s for s, _ in part], [f for _, f in part], done) is not None:
+                again += part
+        accepts = list(zip(work.accepts, work.accepted, strict=True))
+        for some in [accepts] if full and accepts else [[one] for one in accepts]:
+            if settlements or not full:
+                error = self._apply(store, [a for a, _ in some], [], [f for _, f in some], done)
+            done += [(future, None, error) for _, future in some if error is not None]
+        if again:
+            self._tell(done[:])
+            done.clear()
+            self._later(again)
+
+    def _apply(
+        self,
+        store: Store,
+        accepts: list[tuple[Message, int | None]],
+        settlements: list[Settlement],
+        futures: Iterable[asyncio.Future[None]],
+        done: list[Done],
+    ) -> QueueFull | QueueBroken | None:
+        """One transaction; the reason when it was not kept."""
         try:
-            gone = store.apply(work.accepts, work.settlements, self.owner)
+            gone = store.apply(accepts, settlements, self.owner)
         except (QueueFull, QueueBroken) as error:
-            done += [(future, None, error) for future in work.accepted]
-            self._space_checked = 0.0
-            if work.settlements:
-                _log.warning("the queue cannot be written: %s", error)
-                self._retry(store, work, done)
-            return
-        done += [(future, None, None) for future in (*work.accepted, *work.settled)]
+            return error
+        done += [(future, None, None) for future in futures]
         store.forget_files(gone)
+        return None
 
-    def _retry(
-        self, store: Store, work: _Work, done: list[tuple[asyncio.Future[Any], Any, BaseException | None]]
-    ) -> None:
-        """Settlements alone (deletions need little room); when even that fails they wait for the next turn."""
-        try:
-            gone = store.apply([], work.settlements, self.owner)
-        except (QueueFull, QueueBroken):
-            time.sleep(0.2)
-            with self._condition:
-                self._work.settlements[:0] = work.settlements
-                self._work.settled[:0] = work.settled
-            return
-        done += [(future, None, None) for future in work.settled]
-        store.forget_files(gone)
+    def _later(self, again: list[tuple[Settlement, asyncio.Future[None]]]) -> None:
+        """Settlements that do not hold yet wait for a later turn, and never get lost while we live."""
+        with self._condition:
+            if not self._work.accepts and not self._work.calls:
+                self._condition.wait(RETRY_WAIT)
+            self._work.settlements[:0] = [settlement for settlement, _ in again]
+            self._work.settled[:0] = [future for _, future in again]
 
 
-def _finish(done: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+def _finish(done: list[Done]) -> None:
     for future, result, error in done:
         if future.done():
             continue

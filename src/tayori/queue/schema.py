@@ -47,9 +47,9 @@ INSERT_RECIPIENT = (
 )
 DELETE_RECIPIENT = "DELETE FROM recipient WHERE number = ? AND n = ?"
 DELETE_ALL = (
-    "DELETE FROM recipient WHERE number = ?",
-    "DELETE FROM content WHERE number = ?",
-    "DELETE FROM message WHERE number = ?",
+    "DELETE FROM recipient WHERE number IN ({marks})",
+    "DELETE FROM content WHERE number IN ({marks})",
+    "DELETE FROM message WHERE number IN ({marks})",
 )
 SELECT_MESSAGES = "SELECT number, arrival, sender, size, attributes, owner, due, hold FROM message"
 SELECT_RECIPIENTS = (

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import struct
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,19 @@ from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Reci
 
 FILE_THRESHOLD = 256 * 1024
 CHECKPOINT_PAGES = 8192
+WAL_INDEX_FRAMES = 16
+"""Where the WAL index says how many frames the WAL holds (sqlite.org/walformat.html 2.1, `mxFrame`)."""
 NUMBERS_PER_RESERVE = 4_000_000
-MAX_DUE = 1e15
+ROWS_AT_ONCE = 64
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Attributes).decode
+_FRAMES = struct.Struct("=I")
 _FULL_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 
 
-def translate(error: sqlite3.Error | OSError) -> QueueFull | QueueBroken:
-    """The queue's own exception for a failed write."""
+def translate(error: sqlite3.Error | OSError | ValueError | OverflowError) -> QueueFull | QueueBroken:
+    """The queue's own exception for a failed write; a value that no column can hold is one, too."""
     if isinstance(error, OSError):
         return QueueFull(error.strerror or "disk full") if error.errno in (28, 122) else QueueBroken(str(error))
     code = getattr(error, "sqlite_errorcode", 0)
@@ -49,7 +54,7 @@ class Store:
         self.lock = TurnLock(str(self.folder / "queue.lock"))
         with self.lock:
             self._db = sqlite3.connect(
-                self.folder / "queue.sqlite", isolation_level=None, check_same_thread=False, cached_statements=64
+                self.folder / "queue.sqlite", isolation_level=None, check_same_thread=False, cached_statements=512
             )
             # one wait is enough: the turn lock leaves only readers' recovery to wait for
             self._db.execute("PRAGMA busy_timeout=5000")
@@ -60,7 +65,7 @@ class Store:
             self._db.execute("PRAGMA temp_store=MEMORY")
             for statement in schema.STATEMENTS:
                 self._db.execute(statement)
-        self._wal = self.folder / "queue.sqlite-wal"
+            self._shm_fd = _shared_memory(self.folder / "queue.sqlite-shm")
 
     def close(self) -> None:
         """Close; the closing checkpoint runs under the lock."""
@@ -76,7 +81,7 @@ class Store:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
                 self._rollback()
                 raise translate(error) from error
             except BaseException:
@@ -92,9 +97,11 @@ class Store:
     def _checkpoint(self) -> None:
         """Fold a long WAL into the file; a checkpoint that finds readers in its way just comes later."""
         try:
-            if self._wal.stat().st_size > CHECKPOINT_PAGES * 4096:
+            # a WAL that begins anew keeps its length, since overwriting syncs faster: only the frame count tells
+            frames = _FRAMES.unpack(os.pread(self._shm_fd, 4, WAL_INDEX_FRAMES))[0]
+            if frames > CHECKPOINT_PAGES:
                 self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        except (OSError, sqlite3.Error):
+        except (OSError, struct.error, sqlite3.Error):
             return
 
     def reserve_numbers(self, count: int = NUMBERS_PER_RESERVE) -> range:
@@ -118,8 +125,10 @@ class Store:
         try:
             with self.transaction() as db:
                 self._insert(db, [*accepts, *born])
+                gone += [s.number for s in settlements if s.finished]
+                delete_all(db, gone)
                 for settlement in settlements:
-                    if self._settle(db, settlement):
+                    if not settlement.finished and self._settle(db, settlement):
                         gone.append(settlement.number)
         except (QueueFull, QueueBroken):
             for path in files:
@@ -137,9 +146,9 @@ class Store:
                 (
                     number,
                     message.arrival,
-                    message.sender,
+                    storable(message.sender),
                     message.size,
-                    _encode(message.attributes),
+                    _attributes(message.attributes),
                     owner,
                     due,
                     int(message.hold),
@@ -148,9 +157,9 @@ class Store:
             if len(content) <= FILE_THRESHOLD:
                 bodies.append((number, content))
             recipients += [_row(number, r) for r in message.recipients]
-        db.executemany(schema.INSERT_MESSAGE, rows)
-        db.executemany(schema.INSERT_CONTENT, bodies)
-        db.executemany(schema.INSERT_RECIPIENT, recipients)
+        insert_rows(db, schema.INSERT_MESSAGE, rows)
+        insert_rows(db, schema.INSERT_CONTENT, bodies)
+        insert_rows(db, schema.INSERT_RECIPIENT, recipients)
 
     def _write_files(self, messages: Iterable[Message]) -> list[Path]:
         written: list[Path] = []
@@ -175,17 +184,12 @@ class Store:
     def _settle(self, db: sqlite3.Connection, settlement: Settlement) -> bool:
         number = settlement.number
         kept = (*settlement.later, *settlement.extra)
-        if settlement.finished:
-            for statement in schema.DELETE_ALL:
-                db.execute(statement, (number,))
-            return True
         for n in settlement.done:
             db.execute(schema.DELETE_RECIPIENT, (number, n))
         db.executemany(schema.INSERT_RECIPIENT, [_row(number, r) for r in kept])
         row = db.execute("SELECT MIN(due) FROM recipient WHERE number = ?", (number,)).fetchone()
         if row[0] is None:
-            for statement in schema.DELETE_ALL:
-                db.execute(statement, (number,))
+            delete_all(db, [number])
             return True
         if settlement.release:
             db.execute("UPDATE message SET owner = NULL, due = ? WHERE number = ?", (row[0], number))
@@ -215,12 +219,14 @@ class Store:
         row = self._db.execute("SELECT MIN(due) FROM message WHERE owner IS NULL AND hold = 0").fetchone()
         return row[0] if row else None
 
-    def release(self, living: Iterable[int]) -> int:
-        """Free what workers that live no more have owned; how many messages that were."""
+    def release(self, living: Iterable[int], below: int = 1 << 62) -> int:
+        """Free what dead workers have owned: those with a number less than `below` that are not `living`; how many
+        messages that were. A worker started later has a greater number: it may be at work already."""
         marks = ",".join(str(int(owner)) for owner in living) or "-1"
         with self.transaction() as db:
             return db.execute(
-                f"UPDATE message SET owner = NULL WHERE owner IS NOT NULL AND owner NOT IN ({marks})"  # noqa: S608
+                f"UPDATE message SET owner = NULL WHERE owner < ? AND owner NOT IN ({marks})",  # noqa: S608
+                (below,),
             ).rowcount
 
     def release_owner(self, owner: int) -> int:
@@ -280,8 +286,7 @@ class Store:
             row = db.execute("SELECT owner FROM message WHERE number = ?", (number,)).fetchone()
             if row is None or row[0] is not None:
                 return False
-            for statement in schema.DELETE_ALL:
-                db.execute(statement, (number,))
+            delete_all(db, [number])
         self.forget_files([number])
         return True
 
@@ -319,6 +324,36 @@ class Store:
         )
 
 
+def storable(text: str) -> str:
+    """A text that came from bytes that were no UTF-8 (headers, replies of other servers), with those replaced: neither
+    SQLite nor msgpack can hold a lone surrogate."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _attributes(attributes: Attributes) -> bytes:
+    try:
+        return _encode(attributes)
+    except UnicodeEncodeError:
+        texts = {name: getattr(attributes, name) for name in attributes.__struct_fields__}
+        clean = {name: storable(value) for name, value in texts.items() if isinstance(value, str)}
+        return _encode(msgspec.structs.replace(attributes, **clean))
+
+
+_shm_fds: dict[tuple[int, int], int] = {}
+
+
+def _shared_memory(path: Path) -> int:
+    """The WAL index, open for reading until the process ends: closing any descriptor of the file would drop the locks
+    that SQLite holds on it in this process (fcntl(2), "close")."""
+    status = os.stat(path)
+    key = status.st_dev, status.st_ino
+    if key not in _shm_fds:
+        _shm_fds[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return _shm_fds[key]
+
+
 def _recipient(row: tuple[Any, ...]) -> Recipient:
     n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded = row
     return Recipient(
@@ -330,17 +365,35 @@ def _row(number: int, r: Recipient) -> tuple[object, ...]:
     return (
         number,
         r.n,
-        r.address,
-        r.original,
+        storable(r.address),
+        storable(r.original),
         r.notify,
-        r.orcpt,
+        storable(r.orcpt),
         r.attempts,
         r.due,
         r.enhanced,
-        r.reason,
+        storable(r.reason),
         int(r.warned),
         int(r.expanded),
     )
+
+
+def insert_rows(db: sqlite3.Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    """Insert in one statement per ROWS_AT_ONCE rows: each sqlite3 step gives the interpreter lock away and must win
+    it back from a busy event loop, so few steps matter more than short ones. `statement` ends in one `(?,…)`."""
+    head, _, marks = statement.rpartition(" VALUES ")
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[at : at + ROWS_AT_ONCE]
+        db.execute(f"{head} VALUES {','.join([marks] * len(some))}", tuple(chain.from_iterable(some)))
+
+
+def delete_all(db: sqlite3.Connection, numbers: list[int]) -> None:
+    """Delete messages with their recipients and contents."""
+    for at in range(0, len(numbers), ROWS_AT_ONCE):
+        some = numbers[at : at + ROWS_AT_ONCE]
+        marks = ",".join("?" * len(some))
+        for statement in schema.DELETE_ALL:
+            db.execute(statement.format(marks=marks), some)
 
 
 def sync_folder(folder: Path) -> None:

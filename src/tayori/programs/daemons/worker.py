@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -74,6 +76,7 @@ def run(plan: Plan, ready: Callable[[], None]) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    sys.setswitchinterval(0.001)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_Worker(plan, house, built).main(ready))
 
@@ -99,7 +102,7 @@ class _Worker:
         loop.add_signal_handler(signal.SIGTERM, self._stop, False)
         loop.add_signal_handler(signal.SIGUSR1, self._stop, True)
         loop.add_signal_handler(signal.SIGINT, lambda: None)
-        queue = SqliteQueue(str(plan.layout.queue), plan.number, settings.number("queue_minfree"))
+        queue = SqliteQueue(str(plan.layout.queue), plan.number, settings.number("queue_minfree"), self._queue_ended)
         await queue.start(plan.living)
         agent = LocalAgent(str(plan.layout.local_socket))
         flushable = MatchList.from_settings(self.house.tables, settings, "fast_flush_domains", Kind.DOMAIN)
@@ -174,6 +177,12 @@ class _Worker:
         if not retire:
             self.idle.set()
         self.end.set()
+
+    def _queue_ended(self) -> None:
+        """Without its queue a worker can only refuse: the master starts another, which may be luckier."""
+        self.plan.log.line("worker", "fatal: the queue cannot be used any more")
+        self.plan.log.flush()
+        os._exit(1)
 
     def _loop_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         self.plan.log.line("worker", f"error: {context.get('message')}: {context.get('exception')!r}")
