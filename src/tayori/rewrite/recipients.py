@@ -17,6 +17,7 @@ from tayori.rewrite.aliasmaps import alias_tables
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder
+from tayori.rewrite.remembered import Remembered
 from tayori.rewrite.resolve import Resolver
 from tayori.rewrite.results import AddressClass, Classified, Deferred, Resolved, Unlisted
 from tayori.tables.maps import Maps
@@ -78,11 +79,18 @@ class Listing:
             ),
         }
 
+        self._lately: Remembered[str, bool] = Remembered(tables.clock)
+
     async def recipient(self, address: str) -> Unlisted | Deferred | None:
         """None when listed; otherwise the parts of Postfix's reply. Bare `postmaster` is always listed."""
         if address.lower() == "postmaster":
             return None
-        return await self._listed(address, self._known, "Recipient", "5.1.1")
+        if self._lately.get(address):
+            return None
+        answer = await self._listed(address, self._known, "Recipient", "5.1.1")
+        if answer is None:
+            self._lately.keep(address, True)
+        return answer
 
     async def sender(self, address: str) -> Unlisted | Deferred | None:
         """The same for a sender; "" (<>) is always listed."""

@@ -15,6 +15,7 @@ from tayori.protocol.address import literal_address
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder, Hit
+from tayori.rewrite.remembered import Remembered
 from tayori.rewrite.results import AddressClass, Deferred, Resolved
 from tayori.tables.maps import Maps
 from tayori.tables.matchlist import parents_match
@@ -78,8 +79,20 @@ class Resolver:
             service.transport == "error" for service in self._services.values()
         )
 
+        varies = self._transport_maps or self._relocated or self._relayhosts or self._default_transports
+        self._lately: Remembered[str, Resolved] | None = None if varies else Remembered(tables.clock)
+
     async def resolve(self, address: str, sender: str = "") -> Resolved | Deferred:
         """Where mail for `address` goes when `sender` ("" for <>) sent it."""
+        if self._lately is None:
+            return await self._resolve(address, sender)
+        kept = self._lately.get(address)
+        if kept is not None:
+            return kept
+        answer = await self._resolve(address, sender)
+        return answer if isinstance(answer, Deferred) else self._lately.keep(address, answer)
+
+    async def _resolve(self, address: str, sender: str) -> Resolved | Deferred:
         address = self._form.envelope(address or self._null_recipient)
         local, _, domain = address.rpartition("@")
         routed = False
