@@ -151,7 +151,7 @@ def already(var: Path) -> House | None:
     if not running(Settings.read(var / "conf", probe())):
         return None
     ports = used_ports(var / "conf")
-    return House(var, (ports + (0, 0, 0))[:3], (var / "password").read_text().strip())  # type: ignore[arg-type]
+    return House(var, (*ports, 0, 0, 0)[:3], (var / "password").read_text().strip())  # type: ignore[arg-type]
 
 
 def start(house: House) -> subprocess.Popen[bytes]:

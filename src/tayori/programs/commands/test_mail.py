@@ -1,0 +1,242 @@
+"""tayori test-mail [-c DIR] [--to ADDRESS] [--from ADDRESS] [--user NAME] [--port N]: one letter, and where it went.
+
+Sends through the running server's own port, with STARTTLS where offered, logged in with --user (the password is asked
+for, or is the first line of standard input), then follows the letter through the log and the queue. Exit codes: 0 it
+arrived or was handed to the next server, 69 not running or refused, 75 still waiting, 64 usage, 78 configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import re
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email.utils import formatdate, make_msgid
+from pathlib import Path
+
+from tayori.config.mastercf import Service, read_services
+from tayori.config.origin import ConfigError
+from tayori.config.settings import Settings
+from tayori.net.listen import addresses_for
+from tayori.programs.commands.control import Failed, configuration, connect, queue
+from tayori.programs.commands.refusals import explain
+from tayori.programs.commands.smtp_talk import Answer, Talk
+from tayori.programs.commands.start import running
+
+EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 0, 64, 69, 75, 78
+WAIT_SECONDS = 20.0
+LOGS = ("/var/log/mail.log", "/var/log/maillog", "/var/log/syslog")
+STATUS = re.compile(r"to=<(?P<to>[^>]*)>,.*? relay=(?P<relay>[^,]+),.*?status=(?P<status>\w+) \((?P<why>.*)\)$")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("tayori test-mail", description="Send one letter and say where it went.")
+    made.add_argument("-c", dest="directory", default="", help="the folder of main.cf")
+    made.add_argument("--to", default="", help="to whom (the invoking user at this server's domain)")
+    made.add_argument("--from", dest="sender", default="", help="from whom (the same)")
+    made.add_argument("--user", default="", help="log in as this account")
+    made.add_argument("--port", type=int, default=0, help="the port (the login port with --user, else the first)")
+    made.add_argument("--wait", type=float, default=WAIT_SECONDS, metavar="SECONDS", help="how long to follow it")
+    made.add_argument("--quiet", "-q", action="store_true", help="do not show the session")
+    return made
+
+
+def ports(settings: Settings, services: tuple[Service, ...]) -> list[tuple[str, int, bool, bool]]:
+    """(address, port, TLS from the start, logins offered) of every smtpd service."""
+    found = []
+    for service in services:
+        if service.kind != "inet" or service.command != "smtpd":
+            continue
+        own = service.settings(settings)
+        host, port = service.host_port()
+        _, address = addresses_for(own, host)[0]
+        address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+        found.append((address, port, own.flag("smtpd_tls_wrappermode"), own.flag("smtpd_sasl_auth_enable")))
+    return found
+
+
+def choose(found: list[tuple[str, int, bool, bool]], port: int, login: bool) -> tuple[str, int, bool, bool] | None:
+    """The service to use: the one on `port`; with a login the submission port, else the first that fits."""
+    if port:
+        return next((row for row in found if row[1] == port), None)
+    fit = [row for row in found if row[3]] if login else [row for row in found if not row[2]] or found
+    return next((row for row in fit if login and row[1] in (587, 2587)), fit[0] if fit else None)
+
+
+def no_trust() -> ssl.SSLContext:
+    """Encryption without asking who is there: it is our own server on our own machine."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def letter(sender: str, recipient: str) -> str:
+    """What is sent."""
+    return (
+        f"From: {sender}\r\nTo: {recipient}\r\nSubject: tayori test-mail\r\nDate: {formatdate(localtime=True)}\r\n"
+        f"Message-ID: {make_msgid(domain=sender.rpartition('@')[2] or 'localhost')}\r\n\r\n"
+        "This letter was sent by tayori test-mail.\r\n"
+    )
+
+
+def send(place: tuple[str, int, bool, bool], sender: str, to: str, user: str, password: str, quiet: bool) -> Answer:
+    """The dialogue. Raises OSError."""
+
+    def show(who: str, line: str) -> None:
+        if not quiet:
+            print(f"  {who or ' '}: {line}")
+
+    host, port, wrapped, _ = place
+    with Talk(host, port, show, no_trust() if wrapped else None) as talk:
+        answer = talk.answer()
+        if answer.good:
+            answer = talk.ehlo()
+        if answer.good and not wrapped and "STARTTLS" in talk.features:
+            answer = talk.starttls(no_trust())
+            if answer.good:
+                answer = talk.ehlo()
+        if answer.good and user:
+            if "AUTH" not in talk.features:
+                return Answer(503, (f"5.5.1 no login is offered on port {port}",))
+            answer = talk.login(user, password)
+        if answer.good:
+            answer = talk.send(sender, to, letter(sender, to))
+        if answer.code:
+            talk.say("QUIT")
+        return answer
+
+
+def log_lines(settings: Settings, queue_id: str) -> Iterator[str]:
+    """Lines about the letter, from wherever the log can be read."""
+    path = settings.text("maillog_file")
+    for file in (path,) if path else LOGS:
+        try:
+            size = os.path.getsize(file)
+            with open(file, errors="replace") as log:
+                log.seek(max(0, size - 1_000_000))
+                yield from (line.rstrip("\n") for line in log if f" {queue_id}: " in line)
+        except OSError:
+            continue
+    if not path and os.path.isdir("/run/systemd/system"):
+        words = ["journalctl", "-q", "-n", "2000", "--no-pager", "-t", "postfix/local", "-t", "postfix/smtp"]
+        words += ["-t", "postfix/virtual", "-u", "tayori"]
+        try:
+            said = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=10, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return
+        yield from (line for line in said.stdout.splitlines() if f" {queue_id}: " in line)
+
+
+def in_queue(settings: Settings, queue_id: str) -> tuple[bool | None, str]:
+    """Whether it still waits (None: cannot be asked), and the reason."""
+    try:
+        with connect(settings) as sock:
+            for message in queue(sock):
+                if message.get("id") == queue_id:
+                    recipients = message.get("recipients")
+                    rows = recipients if isinstance(recipients, list) else []
+                    return True, next((str(row["reason"]) for row in rows if row.get("reason")), "")
+        return False, ""
+    except Failed:
+        return None, ""
+
+
+def follow(settings: Settings, queue_id: str, seconds: float) -> tuple[int, str]:
+    """Wait until it is known where the letter went: (exit status, what to say)."""
+    deadline = time.monotonic() + seconds
+    gone_at = 0.0
+    while True:
+        found = [match for line in log_lines(settings, queue_id) if (match := STATUS.search(line))]
+        waits, reason = in_queue(settings, queue_id)
+        last = found[-1] if found else None
+        if last and last["status"] == "sent":
+            return EX_OK, "\n".join(_sent(settings, match) for match in found if match["status"] == "sent")
+        if last and last["status"] == "bounced":
+            return EX_UNAVAILABLE, f"It came back: {last['why']}\n{explain(last['why'], settings)}".rstrip()
+        now = time.monotonic()
+        if waits is False and not gone_at:
+            gone_at = now
+        if gone_at and now - gone_at > 2:
+            where = settings.text("maillog_file") or "the system's mail log"
+            return EX_OK, f"It has left the queue; {where} says where it went, but cannot be read by you."
+        if now > deadline:
+            why = last["why"] if last else reason or "no attempt has ended yet"
+            again = f"tayori mailq -c {settings.directory}"
+            text = f"It still waits in the queue: {why}\n{explain(why, settings)}".rstrip()
+            return EX_TEMPFAIL, f"{text}\nThe server tries again by itself; {again} shows it."
+        time.sleep(0.2)
+
+
+def _sent(settings: Settings, match: re.Match[str]) -> str:
+    if match["relay"] in ("local", "virtual", "none"):
+        mailbox = settings.text("home_mailbox")
+        user = match["to"].partition("@")[0]
+        where = f" ({mailbox} in the home of {user})" if match["relay"] == "local" and mailbox else ""
+        return f"Delivered to {match['to']}: {match['why']}{where}"
+    return f"Handed to {match['relay']} for {match['to']}: {match['why']}"
+
+
+def password_for(user: str) -> str:
+    """Asked for, or the first line of standard input."""
+    return getpass.getpass(f"Password of {user}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+
+
+def run(options: argparse.Namespace) -> int:
+    """The whole way. Raises Failed, ConfigError, OSError."""
+    settings = configuration(options.directory)
+    if not running(settings):
+        print(
+            f"tayori test-mail: the server does not run; start it: tayori start -c {settings.directory}",
+            file=sys.stderr,
+        )
+        return EX_UNAVAILABLE
+    services = tuple(read_services(settings))
+    place = choose(ports(settings, services), options.port, bool(options.user))
+    if place is None:
+        what = f"on port {options.port}" if options.port else "that offers logins" if options.user else "to send to"
+        print(f"tayori test-mail: master.cf has no smtpd service {what}", file=sys.stderr)
+        return EX_USAGE
+    origin = settings.text("myorigin")
+    if origin.startswith("/"):
+        origin = Path(origin).read_text().split("\n", 1)[0].strip()
+    me = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{origin}"
+    to = options.to if "@" in options.to else f"{options.to}@{origin}" if options.to else me
+    sender = options.sender or (f"{options.user.partition('@')[0]}@{origin}" if options.user else me)
+    password = password_for(options.user) if options.user else ""
+    print(f"Sending to {to} by {place[0]} port {place[1]}:", flush=True)
+    answer = send(place, sender, to, options.user, password, options.quiet)
+    if not answer.good:
+        print(f"Not accepted: {answer.text}")
+        print(explain(answer.text, settings))
+        return EX_TEMPFAIL if 400 <= answer.code < 500 else EX_UNAVAILABLE
+    queue_id = answer.text.rpartition(" ")[2]
+    print(f"Accepted as {queue_id}: it is on the disk now and will not be lost.", flush=True)
+    code, text = follow(settings, queue_id, options.wait)
+    print(text)
+    return code
+
+
+def main(argv: list[str]) -> int:
+    """Run the command."""
+    try:
+        options = parser().parse_args(argv)
+    except SystemExit as stop:
+        return EX_USAGE if stop.code else 0
+    try:
+        return run(options)
+    except Failed as error:
+        print(f"tayori test-mail: {error}", file=sys.stderr)
+        return error.code
+    except ConfigError as error:
+        print(f"tayori test-mail: {error}", file=sys.stderr)
+        return EX_CONFIG
+    except OSError as error:
+        print(f"tayori test-mail: the port does not answer as it should: {error}", file=sys.stderr)
+        return EX_UNAVAILABLE
