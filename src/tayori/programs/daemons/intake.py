@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tayori.config.settings import Settings
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.smtpd.service import Envelope
+from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.received import Trace, received, rfc5322_date
@@ -40,9 +41,16 @@ class Intake:
     dispatcher: Dispatcher
 
     def __init__(
-        self, settings: Settings, queue: SqliteQueue, cleanup: Cleanup, log: MailLog, flushable: MatchList
+        self,
+        settings: Settings,
+        queue: SqliteQueue,
+        cleanup: Cleanup,
+        log: MailLog,
+        flushable: MatchList,
+        history: NoHistory | None = None,
     ) -> None:
         self._flushable = flushable
+        self.history = history or NoHistory()
         self.log = log
         self._queue = queue
         self._cleanup = cleanup
@@ -144,6 +152,8 @@ class Intake:
         except QueueBroken as error:
             self.log.line("smtpd", f"warning: {queue_id}: queue write error: {error}")
             return say.QUEUE_ERROR
+        if not attributes.client_address:
+            self.history.handed_in(message)
         where = "queue active" if hot else "queue hold" if message.hold else "queue deferred"
         self.log.line(
             "qmgr",

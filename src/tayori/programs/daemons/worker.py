@@ -33,6 +33,7 @@ from tayori.programs.daemons.local_client import LocalAgent
 from tayori.programs.daemons.smtpd.service import SmtpdService
 from tayori.programs.daemons.smtpd.session import Session
 from tayori.programs.daemons.submit import Submit
+from tayori.programs.history.history import History
 from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.engine import SqliteQueue
 from tayori.schedule.backoff import Backoff
@@ -106,7 +107,9 @@ class _Worker:
         await queue.start(plan.living)
         agent = LocalAgent(str(plan.layout.local_socket))
         flushable = MatchList.from_settings(self.house.tables, settings, "fast_flush_domains", Kind.DOMAIN)
-        intake = Intake(settings, queue, self.house.cleanup, plan.log, flushable)
+        self.history = history = History.of(settings, plan.layout.queue, prunes=plan.region == 0)
+        history.start()
+        intake = Intake(settings, queue, self.house.cleanup, plan.log, flushable, history)
         dispatcher = self._dispatcher(queue, agent, intake)
         intake.dispatcher = dispatcher
         for built in self.built:
@@ -141,6 +144,7 @@ class _Worker:
             programs=house,
             log=self.plan.log,
             limit=settings.number("qmgr_message_active_limit"),
+            history=intake.history,
         )
 
     async def _listen(self, intake: Intake) -> None:
@@ -206,6 +210,7 @@ class _Worker:
         await queue.call(lambda store: store.release_owner(number))
         await queue.stop()
         agent.close()
+        self.history.stop()
         for remote in self.house.agents.values():
             remote.close()
         for built in self.built:

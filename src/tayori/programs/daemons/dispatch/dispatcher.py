@@ -19,10 +19,11 @@ import msgspec
 from tayori.delivery.discard import discard
 from tayori.delivery.error import error, retry
 from tayori.delivery.outcome import DeferredDelivery, DeliveryOutcome
-from tayori.programs.daemons.dispatch.ended import Ended, Work, log_line
+from tayori.programs.daemons.dispatch.ended import STATUS, Ended, Work, log_line
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes, repeated
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
+from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import Message, QueueBroken, QueueFull, Recipient, Settlement
@@ -57,6 +58,7 @@ class Dispatcher:
         programs: Programs,
         log: MailLog,
         limit: int,
+        history: NoHistory | None = None,
     ) -> None:
         self._queue = queue
         self._resolver = resolver
@@ -66,6 +68,7 @@ class Dispatcher:
         self._programs = programs
         self._log = log
         self._limit = limit
+        self._history = history or NoHistory()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -166,11 +169,17 @@ class Dispatcher:
         for end in ended:
             if not end.forwards:
                 self._log.line(end.program, log_line(end, message, begun, now))
+                recipient, status = end.recipient, STATUS.get(type(end.outcome), "deferred")
+                self._history.outcome(
+                    message.number, status, end.address or recipient.address, recipient.original, end.outcome
+                )
         settlement = await self._settler.settle(work, ended, waiting, now)
         await self._queue.settle(settlement)
         if settlement.finished:
             self._qmgr(f"{message.id}: removed")
         if settlement.messages:
+            for child in settlement.messages:
+                self._history.born(message.number, child)
             self.wake()
 
     async def _route(self, work: Work, recipients: Sequence[Recipient]) -> list[Ended]:

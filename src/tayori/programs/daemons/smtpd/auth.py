@@ -104,6 +104,7 @@ def _ended(session: Session, name: str, step: object, username: str) -> Reply:
     assert isinstance(step, Failure)
     shown = f", sasl_username={username}" if username else ""
     session.note(f"warning: {session.peer}: SASL {name} authentication failed: {step.why}{shown}")
+    session.trail.login_failed(name, username, step.why)
     if step.temporary:
         return Reply(454, "4.7.0", "Temporary authentication failure")
     if step.malformed:

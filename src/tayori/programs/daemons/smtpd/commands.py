@@ -63,6 +63,7 @@ async def _extensions(session: Session) -> list[str]:
     if options.tls_level != "none" and session.tls is None and service.tls is not None:
         rows.append("STARTTLS")
     mechanisms = await offered(session)
+    session.trail.offered(mechanisms)
     if mechanisms:
         rows.append("AUTH " + " ".join(mechanisms))
         if options.sasl_broken_clients:
@@ -116,8 +117,9 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     session.transaction = parsed
     verdict = await session.judge(Stage.MAIL, session.service.policy.mail)
     if verdict.reply is not None and not verdict.permitted:
-        session.transaction = None
-        return session.soften(verdict.reply)
+        reply = session.trail.refused("MAIL", argument, session.soften(verdict.reply))
+        session.reset()
+        return reply
     _apply(session, verdict)
     if parsed.size and not session.service.intake.room(parsed.size):
         session.transaction = None

@@ -38,6 +38,7 @@ async def data(session: Session, argument: bytes) -> Reply | None:
     body = await _receive(session)
     session.where = "END-OF-MESSAGE"
     reply = session.soften(await _finish(session, body, started))
+    session.trail.answered(reply)
     session.reset()
     if reply.code < 400:
         session.errors = 0

@@ -15,6 +15,7 @@ from tayori.policy.policy import Policy
 from tayori.policy.rates import Rates
 from tayori.programs.daemons.smtpd.options import SmtpdOptions
 from tayori.programs.daemons.smtpd.values import Transaction
+from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol.reply import Reply
 from tayori.rewrite.clients import HeaderRewriteClients
@@ -41,6 +42,7 @@ class Intake(Protocol):
     """The worker, as a session sees it."""
 
     log: MailLog
+    history: NoHistory
 
     def next_number(self) -> int:
         """A queue number for a transaction's first recipient. Raises QueueBroken."""

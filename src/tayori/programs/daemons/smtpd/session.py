@@ -79,6 +79,7 @@ class Session:
         self.where = "CONNECT"
         self.lookups = True
         self.draining = False
+        self.trail = service.intake.history.trail()
         self._counted = ""
         self._exempt: tuple[tuple[str, str], bool] | None = None
         self._reading = False
@@ -114,6 +115,7 @@ class Session:
 
     def note_verdict(self, verdict: Verdict, facts: Facts) -> None:
         """Log a refusal and the side effects, as Postfix words them."""
+        self.trail.judged(verdict, facts)
         if verdict.effects:
             for line in effect_lines(verdict, facts):
                 self.note(line)
@@ -185,6 +187,7 @@ class Session:
             if self._counted:
                 self.service.rates.disconnect(self._counted)
             self.note(f"disconnect from {self.peer} {self.counters}")
+            self.trail.gone(self)
             self.stream.close()
 
     async def _farewell(self) -> None:
@@ -260,6 +263,8 @@ class Session:
         if not ok:
             self.errors += 1
         if reply is not None:
+            if not ok:
+                reply = self.trail.refused(verb, argument, reply)
             if not ok and self.service.footer is not None:
                 reply = await self.service.footer.apply(reply, self.facts(Stage.RCPT))
             if self.errors > self.options.soft_errors and self.options.error_sleep:
@@ -344,6 +349,7 @@ class Session:
 
     def reset(self) -> None:
         """Drop the transaction."""
+        self.trail.ends(self)
         self.transaction = None
 
     def now(self) -> float:

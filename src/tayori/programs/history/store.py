@@ -1,0 +1,214 @@
+"""`history.sqlite` in the queue's folder: records and outcomes, newest last, pruned by age and size.
+
+synchronous=OFF: a power cut may cost the newest minutes, never a mail. Writers of all workers take turns on a file
+lock, which covers checkpoints too (as in the queue: SQLite before 3.51.3); readers never block them. A file that
+cannot be read any more is set aside and a new one begun.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tayori.programs.history.record import Outcome, Record
+from tayori.queue.lock import TurnLock
+
+FILE_NAME = "history.sqlite"
+VERSION = 1
+SCHEMA = """
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, number INTEGER NOT NULL, ok INTEGER NOT NULL, client TEXT NOT NULL,
+    sender TEXT NOT NULL, recipients TEXT NOT NULL, login TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX record_at ON record (at);
+CREATE INDEX record_number ON record (number) WHERE number <> 0;
+CREATE TABLE code (code TEXT NOT NULL, record INTEGER NOT NULL);
+CREATE INDEX code_code ON code (code);
+CREATE INDEX code_record ON code (record);
+CREATE TABLE outcome (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL, address TEXT NOT NULL,
+    original TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX outcome_number ON outcome (number);
+CREATE INDEX outcome_at ON outcome (at);
+"""
+BATCH = 2000
+_encode = msgspec.msgpack.Encoder().encode
+_records = msgspec.msgpack.Decoder(Record)
+_outcomes = msgspec.msgpack.Decoder(Outcome)
+_SEPARATOR = "\n"
+
+
+class Store:
+    """The writing side. Raises sqlite3.Error and OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = TurnLock(f"{path}.lock")
+        try:
+            with self._lock:
+                self._base = self._opened()
+        except (sqlite3.Error, OSError):
+            self._lock.close()
+            raise
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            for suffix in ("", "-wal", "-shm"):
+                if os.path.exists(f"{self._path}{suffix}"):
+                    os.replace(f"{self._path}{suffix}", f"{self._path}.broken{suffix}")
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        old = os.umask(0o077)
+        try:
+            base = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        finally:
+            os.umask(old)
+        try:
+            base.execute("PRAGMA journal_mode=WAL")
+            base.execute("PRAGMA synchronous=OFF")
+            base.execute("PRAGMA cache_size=-2000")
+            version = base.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError(f"the history is of another version ({version})")
+            if not version:
+                base.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+        except sqlite3.Error:
+            base.close()
+            raise
+        return base
+
+    def write(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
+        """Add a batch."""
+        if not records and not outcomes:
+            return
+        rows = [_row(record) for record in records]
+        ends = [(o.when, o.number, o.status, o.address, o.original, _encode(o)) for o in outcomes]
+        codes: list[tuple[str, int]] = []
+        base = self._base
+        with self._lock:
+            base.execute("BEGIN IMMEDIATE")
+            try:
+                first = base.execute("SELECT coalesce(max(id), 0) + 1 FROM record").fetchone()[0]
+                for number, record in enumerate(records, start=first):
+                    codes += [(decision.code, number) for decision in record.decisions if decision.code]
+                base.executemany(
+                    "INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?)",
+                    ((number, *row) for number, row in enumerate(rows, start=first)),
+                )
+                base.executemany("INSERT INTO code VALUES (?,?)", codes)
+                base.executemany(
+                    "INSERT INTO outcome (at, number, status, address, original, body) VALUES (?,?,?,?,?,?)", ends
+                )
+                base.execute("COMMIT")
+            except sqlite3.Error:
+                base.execute("ROLLBACK")
+                raise
+
+    def prune(self, before: float, size: int) -> int:
+        """Drop what is older than `before`, and the oldest while the file holds more than `size` bytes."""
+        gone = 0
+        while True:
+            with self._lock:
+                removed = self._remove(before)
+                if not removed and size and self._used() > size:
+                    removed = self._remove(self._oldest_part())
+            gone += removed
+            if not removed:
+                return gone
+
+    def _used(self) -> int:
+        pages, free, page = (
+            self._base.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * page)
+
+    def _oldest_part(self) -> float:
+        """A time that a few hundred of the oldest rows lie before."""
+        found = self._base.execute("SELECT at FROM record ORDER BY at LIMIT 1 OFFSET ?", (BATCH,)).fetchone()
+        if found is None:
+            found = self._base.execute("SELECT max(at) FROM record").fetchone()
+        return float(found[0] or 0.0) + 1e-6
+
+    def _remove(self, before: float) -> int:
+        base = self._base
+        base.execute("BEGIN IMMEDIATE")
+        base.execute(
+            "DELETE FROM code WHERE record IN (SELECT id FROM record WHERE at < ? ORDER BY at LIMIT ?)",
+            (before, BATCH),
+        )
+        removed = 0
+        for table in ("record", "outcome"):
+            removed += base.execute(
+                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE at < ? ORDER BY at LIMIT ?)",  # noqa: S608
+                (before, BATCH),
+            ).rowcount
+        base.execute("COMMIT")
+        return removed
+
+    def close(self) -> None:
+        """Close, under the lock: closing checkpoints."""
+        with self._lock:
+            self._base.close()
+        self._lock.close()
+
+
+def _row(record: Record) -> tuple[float, int, int, str, str, str, str, bytes]:
+    recipients = _SEPARATOR.join(record.recipients).lower()
+    client = f"{record.client}{_SEPARATOR}{record.client_name}{_SEPARATOR}{record.helo or ''}".lower()
+    ok = int(record.accepted and not record.refusals)
+    sender = "" if record.sender is None else f"<{record.sender.lower()}>"
+    return record.when, record.number, ok, client, sender, recipients, record.login.lower(), _encode(record)
+
+
+class Reader:
+    """The reading side, for the tools. Raises sqlite3.Error and FileNotFoundError."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise FileNotFoundError(str(path))
+        self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)
+
+    def records(self, where: str = "1", values: Iterable[object] = (), most: int = 0) -> list[Record]:
+        """The newest `most` (0: all) that fit, oldest first."""
+        limit = f"LIMIT {int(most)}" if most else ""
+        rows = self._base.execute(
+            f"SELECT body FROM record WHERE {where} ORDER BY at DESC {limit}",  # noqa: S608  clauses of query.py
+            tuple(values),
+        )
+        return [_records.decode(body) for (body,) in rows][::-1]
+
+    def each(self, since: float) -> Iterator[Record]:
+        """All records since a time, oldest first, a page at a time."""
+        at, number = since, -1
+        while True:
+            rows = self._base.execute(
+                "SELECT at, id, body FROM record WHERE at > ? OR (at = ? AND id > ?) ORDER BY at, id LIMIT 500",
+                (at, at, number),
+            ).fetchall()
+            if not rows:
+                return
+            at, number = rows[-1][:2]
+            for _, _, body in rows:
+                yield _records.decode(body)
+
+    def by_code(self, code: str) -> list[Record]:
+        """Those with a refusal of this code, oldest first."""
+        return self.records("id IN (SELECT record FROM code WHERE code = ?)", (code,))
+
+    def outcomes(self, number: int) -> list[Outcome]:
+        """What became of message `number`, oldest first."""
+        rows = self._base.execute("SELECT body FROM outcome WHERE number = ? ORDER BY id", (number,))
+        return [_outcomes.decode(body) for (body,) in rows]
+
+    def close(self) -> None:
+        """Close."""
+        self._base.close()
