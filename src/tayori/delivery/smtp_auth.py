@@ -22,6 +22,10 @@ class Login(Protocol):
         """The best mechanism of those offered that the security options allow, ready to run; None: none fits."""
         ...
 
+    def refused(self) -> None:
+        """Told when the server refused the credentials, so that a token can be renewed."""
+        ...
+
 
 class Logins(Protocol):
     """smtp_sasl_password_maps and its friends: `sasl.client.PasswordMaps`."""

@@ -55,6 +55,7 @@ class Handshake:
         self.options = options
         self.wanted = wanted
         self._mechanism: ClientMechanism | None = None
+        self._login: Login | None = None
         self._ready = False
 
     async def run(self) -> None:
@@ -88,8 +89,13 @@ class Handshake:
             case Challenged(data):
                 self._respond(data)
             case Authenticated():
+                if self._mechanism is None or not self._mechanism.complete:
+                    why = f"server {target.name} says that we are logged in, but has not proved who it is"
+                    raise Failed(smtp_texts.auth_failed(target, why, soft=True))
                 self._ready = True
             case AuthRefused(reply):
+                if self._login is not None:
+                    self._login.refused()
                 why = f"server {target.name} said: {reply.text}"
                 raise Failed(smtp_texts.auth_failed(target, why, soft=self.wanted.auth_soft, reply=reply.text))
             case _:
@@ -142,6 +148,7 @@ class Handshake:
             why = f"cannot authenticate to server {target.name}: no mechanism available"
             raise Failed(smtp_texts.auth_failed(target, why, soft=True))
         name, self._mechanism = chosen
+        self._login = login
         try:
             self.session.client.authenticate(name, self._mechanism.next(None))
         except SaslError as error:

@@ -17,9 +17,12 @@ from pathlib import Path
 
 from tayori.config.settings import Settings
 from tayori.config.smtpdconf import SmtpdConf
+from tayori.net.tls import TlsSession
 from tayori.sasl import record as records
 from tayori.sasl import verifier_choice
 from tayori.sasl.abuse import Abuse, Refuse
+from tayori.sasl.certificates import Certificates
+from tayori.sasl.cost import Cost
 from tayori.sasl.mechanisms import MECHANISMS, Nonces, ServerContext
 from tayori.sasl.offer import Offer, serves
 from tayori.sasl.reachability import Reachability
@@ -39,7 +42,8 @@ Answer = Challenge | Success | Failure
 class Authenticator:
     """`verifiers` None: those the configuration asks for. Raises ConfigError.
 
-    `on_login` gets each LoginRecord (None: its line goes to the log); `failed_logins` None: in $data_directory.
+    `on_login` gets each LoginRecord (None: its line goes to the log). `state` is the folder for what outlives the
+    process and is shared by all workers (the server key, failed log-ins unless given); None: $data_directory.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Authenticator:
         on_login: Callable[[LoginRecord], None] | None = None,
         failed_logins: records.FailedLogins | None = None,
         seconds: float = SECONDS,
+        state: Path | None = None,
     ) -> None:
         self.settings, self.conf = settings, conf
         self.realm = settings.text("smtpd_sasl_local_domain")
@@ -77,12 +82,13 @@ class Authenticator:
         self.reachability = Reachability(probed, self.origin, clock=monotonic)
         self._exceptions = _exceptions(settings, tables)
         self._on_login = on_login
-        self._failed = failed_logins or records.FailedLogins(
-            Path(settings.text("data_directory")) / records.FILE_NAME
-        )
+        folder = state or Path(settings.text("data_directory"))
+        self._failed = failed_logins or records.FailedLogins(folder / records.FILE_NAME)
+        self.certificates = Certificates(settings, tables)
         self._looks, self._served = 0, self._properties()
         self._nonces = Nonces()
-        self._server_key = server_key(settings, random)
+        self._server_key = server_key(folder, random)
+        self._scram = {name: Cost.of(self.verifiers) for name in MECHANISMS if name.startswith("SCRAM-")}
 
     async def start(self) -> None:
         """Look once whether the verifiers can be asked, before the first client is served."""
@@ -138,6 +144,7 @@ class Authenticator:
         offered = self._offer.names(tls, bindings, external)
         if name not in offered:
             return Exchange(self, None, None, record)
+        cost = self._scram.get(name) or Cost()
         context = ServerContext(
             realm=self.realm,
             hostname=self.settings.text("myhostname"),
@@ -151,8 +158,14 @@ class Authenticator:
             anonymous=True,
             server_key=self._server_key,
             nonces=self._nonces,
+            iterations=cost.iterations,
+            plain_store=cost.plain,
         )
         return Exchange(self, context, initial, record)
+
+    async def identity(self, tls: TlsSession) -> str:
+        """Who the client's certificate logs in as (EXTERNAL); "" for nobody. Ask once for each TLS session."""
+        return await self.certificates.identity(tls) if self.certificates else ""
 
     def done(self, record: LoginRecord, answer: Success | Failure) -> None:
         """Book the end of an exchange: counts, the record for the log, the file for explain-login."""
@@ -171,6 +184,10 @@ class Authenticator:
             self._on_login(record)
         elif not record.quiet:
             log.info("%s", record.line())
+
+    def cost(self, mechanism: str) -> Cost | None:
+        """What a SCRAM log-in costs here; None for other mechanisms."""
+        return self._scram.get(mechanism)
 
     def canonical(self, username: str) -> str:
         """The name with smtpd_sasl_local_domain when it has no realm, as the Cyrus library makes it."""
@@ -222,6 +239,7 @@ class Exchange:
         self._over = False
         self._pending: Success | None = None
         self._left = owner.seconds
+        self._cost = owner.cost(record.mechanism)
 
     async def step(self, response: bytes | None = None) -> Answer:
         """The next challenge, or the end. Never raises for what a client sends."""
@@ -230,7 +248,7 @@ class Exchange:
         if self._pending is not None:
             return self._end(self._pending if not response else Failure("a response after the last word"))
         if self._mechanism is None:
-            return self._end(Failure("Invalid authentication mechanism"))
+            return self._end(Failure("this mechanism is not offered", unknown=True))
         event: object = response
         if not self._started:
             self._started = True
@@ -253,6 +271,10 @@ class Exchange:
         """The client gave up ("*") or went away: nothing is counted."""
         self._over = True
 
+    def refuse(self, why: str) -> Success | Failure:
+        """The client's words cannot be read: the exchange ends."""
+        return self._end(Failure(why, malformed=True))
+
     def _end(self, answer: Success | Failure) -> Success | Failure:
         self._over = True
         self._owner.done(self.record, answer)
@@ -260,12 +282,28 @@ class Exchange:
 
     async def _run(self, event: object) -> Answer:
         assert self._mechanism is not None
-        step: Step = self._mechanism.next(event)
+        step = await self._next(event)
         for _ in range(20):
             if isinstance(step, (Challenge, Success, Failure)):
                 return step
-            step = self._mechanism.next(await self._answer(step))
+            step = await self._next(await self._answer(step))
         return Failure("the mechanism asks without end")
+
+    async def _next(self, event: object) -> Step:
+        """Key derivation from a plain password and Kerberos' keytab and replay cache take time: not in the loop."""
+        assert self._mechanism is not None and self._row is not None
+        if self._row.needs != "gssapi":
+            derives = self._cost is not None and isinstance(event, (Secret, Refused))
+            if not derives or not self._cost_of(event):
+                return self._mechanism.next(event)
+        return await asyncio.to_thread(self._mechanism.next, event)
+
+    def _cost_of(self, event: object) -> bool:
+        """Whether SCRAM will derive keys for this answer; notes what an unknown name must cost from now on."""
+        assert self._cost is not None
+        if isinstance(event, Secret):
+            self._cost.learn(event, self.record.mechanism)
+        return self._cost.plain
 
     async def _answer(self, step: CheckPassword | FetchSecret | CheckToken) -> object:
         owner = self._owner
@@ -332,12 +370,12 @@ def _exceptions(settings: Settings, tables: Tables | None) -> MatchList | None:
     )
 
 
-def server_key(settings: Settings, random: Callable[[int], bytes]) -> bytes:
+def server_key(folder: Path, random: Callable[[int], bytes]) -> bytes:
     """32 octets that stay the same for all workers and restarts (fake salts for unknown names come from it).
 
-    Kept in $data_directory/sasl_server_key; where that cannot be written the key lives as long as the process.
+    Kept in `folder`/sasl_server_key; where that cannot be written the key lives as long as the process.
     """
-    path = Path(settings.text("data_directory")) / "sasl_server_key"
+    path = folder / "sasl_server_key"
     try:
         known = path.read_bytes()
         if len(known) == 32:

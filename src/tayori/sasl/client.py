@@ -18,11 +18,13 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, ClientContext, Row
 from tayori.sasl.steps import ClientMechanism
+from tayori.sasl.tokens import TokenSource, TokenTrouble
 from tayori.tables.maps import Maps
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.outcome import Found, TempFail
 from tayori.tables.registry import Tables
 
+TOKEN_MAPS = "tayori_smtp_sasl_token_maps"  # noqa: S105
 MAX_OFFERED = 100  # words of a server's AUTH line that are looked at
 
 
@@ -136,6 +138,7 @@ class Login:
 
     rules: ClientLogin = field(repr=False)
     context: ClientContext
+    source: TokenSource | None = field(default=None, repr=False)
 
     def choose(
         self,
@@ -147,6 +150,11 @@ class Login:
         """The best mechanism of those offered, ready to run; None when none fits."""
         context = replace(self.context, channel_bindings=dict(channel_bindings or {}))
         return self.rules.choose(offered, self.rules.options(tls, verified), context)
+
+    def refused(self) -> None:
+        """The server did not take the credentials: a token is fetched anew next time."""
+        if self.source is not None:
+            self.source.forget()
 
     def refusals(self, offered: Sequence[str], tls: bool, verified: bool = False) -> dict[str, str]:
         """Why none fits, by mechanism."""
@@ -167,6 +175,8 @@ class PasswordMaps:
         """Raises ConfigError."""
         self._rules = ClientLogin(settings, tables, prefix)
         self._maps = Maps.from_settings(tables, settings, f"{prefix}_sasl_password_maps")
+        self._token_maps = Maps.from_settings(tables, settings, TOKEN_MAPS)
+        self._tokens: dict[str, TokenSource] = {}
         sender = (
             "smtp_sender_dependent_authentication" if prefix == "smtp" else "lmtp_sender_dependent_authentication"
         )
@@ -177,13 +187,35 @@ class PasswordMaps:
 
     async def find(self, nexthop: str, host: str, sender: str) -> Login | TempFail | None:
         """Credentials for a delivery; None: none are listed, so go on without AUTH."""
-        for key, partial in self._keys(nexthop, host, sender):
+        keys = self._keys(nexthop, host, sender)
+        if self._token_maps:
+            found = await self._find_token(keys, host)
+            if found is not None:
+                return found
+        for key, partial in keys:
             answer = await self._maps.lookup(key, partial)
             if isinstance(answer, TempFail):
                 return answer
             if isinstance(answer, Found):
                 username, _, password = answer.value.partition(":")
                 return Login(self._rules, ClientContext(username, password, self._random, self._clock, host=host))
+        return None
+
+    async def _find_token(self, keys: Sequence[tuple[str, bool]], host: str) -> Login | TempFail | None:
+        for key, partial in keys:
+            answer = await self._token_maps.lookup(key, partial)
+            if isinstance(answer, TempFail):
+                return answer
+            if isinstance(answer, Found):
+                username, _, place = answer.value.partition(":")
+                try:
+                    source = self._tokens.get(place) or TokenSource(place)
+                    self._tokens[place] = source
+                    token = await source.token()
+                except TokenTrouble as error:
+                    return TempFail(str(error))
+                context = ClientContext(username, "", self._random, self._clock, host=host, token=token)
+                return Login(self._rules, context, source)
         return None
 
     def _keys(self, nexthop: str, host: str, sender: str) -> list[tuple[str, bool]]:

@@ -46,7 +46,8 @@ class Offer:
         self._rows: dict[bool, tuple[Row, ...]] = {}
         self.removed: list[Removed] = []
         rows = self._filtered(self._asked_for(conf), settings, tables)
-        rows = self._served(rows, conf, verifiers)
+        external = any(settings.items(name) for name in ("tayori_sasl_external_maps", "tayori_sasl_external_names"))
+        rows = self._served(rows, conf, verifiers, external)
         for tls, parameter in ((False, "smtpd_sasl_security_options"), (True, "smtpd_sasl_tls_security_options")):
             options = _options(settings, parameter)
             kept = []
@@ -99,18 +100,25 @@ class Offer:
             tables or Tables(settings), settings, "smtpd_sasl_mechanism_filter", Kind.STRING
         )
         kept = []
+        default = not settings.is_set("smtpd_sasl_mechanism_filter")
         for row in rows:
-            if _at_once(wanted, row.name, settings):
+            if row.needs == "certificate" and default:
+                kept.append(row)  # offered only to a certificate that tayori_sasl_external_* name
+            elif _at_once(wanted, row.name, settings):
                 kept.append(row)
             else:
                 self.removed.append(Removed(row.name, "smtpd_sasl_mechanism_filter", "the filter leaves it out"))
         return kept
 
-    def _served(self, rows: list[Row], conf: SmtpdConf, verifiers: Sequence[Verifier]) -> list[Row]:
+    def _served(self, rows: list[Row], conf: SmtpdConf, verifiers: Sequence[Verifier], external: bool) -> list[Row]:
         names = " ".join(verifier.name for verifier in verifiers) or "no back end"
         setting = "pwcheck_method" if conf.path else "smtpd_sasl_auth_enable"
         kept = []
         for row in rows:
+            if row.needs == "certificate" and not external:
+                why = "no certificate logs in: tayori_sasl_external_maps and tayori_sasl_external_names are empty"
+                self.removed.append(Removed(row.name, "tayori_sasl_external_maps", why))
+                continue
             without = row.needs in ("gssapi", "certificate", "nothing")
             if without or any(serves(verifier, row) for verifier in verifiers):
                 kept.append(row)

@@ -52,7 +52,7 @@ class LoginRecord:
         result = "accepted" if self.ok else "try later" if self.temporary else "refused"
         why = f" ({self.reason})" if self.reason else ""
         return (
-            f"login method={self.mechanism} user={_one_word(self.username) or '?'} client={self.address} "
+            f"login method={self.mechanism} user={one_word(self.username) or '?'} client={self.address} "
             f"backend={self.source or '-'} result={result}{why}"
         )
 
@@ -93,7 +93,7 @@ class FailedLogins:
         return None
 
 
-def _one_word(text: str) -> str:
+def one_word(text: str) -> str:
     """A name that cannot pass for further words of the line."""
     return "".join(c if c.isprintable() and c != " " else f"\\x{ord(c):02x}" for c in text)[:200]
 

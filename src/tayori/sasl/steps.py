@@ -61,11 +61,15 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Not logged in. `why` is for the log; `temporary` means 454 rather than 535; `malformed` means 501 5.5.2."""
+    """Not logged in. `why` is for the log; `temporary` means 454 rather than 535.
+
+    `malformed`: the exchange itself was broken (also 535, as in Postfix); `unknown`: the mechanism is not offered.
+    """
 
     why: str
     temporary: bool = False
     malformed: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

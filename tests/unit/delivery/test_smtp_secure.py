@@ -53,11 +53,17 @@ def server_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 
 
 class Plain:
+    complete = True
+    note = ""
+
     def next(self, challenge: bytes | None) -> bytes | None:
         return b"\0user\0secret"
 
 
 class LoginMechanism:
+    complete = True
+    note = ""
+
     def __init__(self) -> None:
         self._words = [b"user", b"secret"]
 
@@ -79,6 +85,9 @@ class Login:
         if self.mechanism not in offered:
             return None
         return self.mechanism, Plain() if self.mechanism == "PLAIN" else LoginMechanism()
+
+    def refused(self) -> None:
+        pass
 
 
 @dataclass

@@ -13,8 +13,9 @@ from tayori.sasl.record import FILE_NAME, Attempt, FailedLogins, LoginRecord
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "main.cf").write_text(
-        f"myhostname = mail.example.com\nsmtpd_sasl_auth_enable = yes\ndata_directory = {tmp_path}\n"
+        f"myhostname = mail.example.com\nsmtpd_sasl_auth_enable = yes\nqueue_directory = {tmp_path}\n"
     )
+    (tmp_path / "tayori/queue").mkdir(parents=True)
     (tmp_path / "sasl").mkdir()
     (tmp_path / "sasl/smtpd.conf").write_text(
         f"pwcheck_method: saslauthd accounts\nsaslauthd_path: {tmp_path}/mux\nmech_list: plain login\n"
@@ -45,7 +46,7 @@ def test_asked_now(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     (folder / "sasl/smtpd.conf").write_text("pwcheck_method: accounts\nmech_list: plain login\n")
     assert run(folder, monkeypatch, "jiro@mail.example.com", typed="x\n") == 1
     assert f"Mend: tayori user add -c {folder} jiro@mail.example.com" in capsys.readouterr().out
-    assert not (folder / FILE_NAME).exists()
+    assert not (folder / "tayori/queue" / FILE_NAME).exists()
 
     (folder / "sasl/smtpd.conf").write_text("pwcheck_method: nonsense\n")
     assert run(folder, monkeypatch, "jiro", typed="x\n") == 78
@@ -54,11 +55,11 @@ def test_asked_now(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 def test_the_last_one(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, monkeypatch, "taro", "--last") == 0
-    log = FailedLogins(folder / FILE_NAME)
+    log = FailedLogins(folder / "tayori/queue" / FILE_NAME)
     for number in range(3):
         attempts = [Attempt("sasldb:/x", "taro@r", "refused", "wrong password")]
         log.append(LoginRecord("CRAM-MD5", f"192.0.2.{number}", 1.7e9, "taro@r", reason="no", attempts=attempts))
-    (folder / FILE_NAME).open("a").write("damaged\n")
+    (folder / "tayori/queue" / FILE_NAME).open("a").write("damaged\n")
     capsys.readouterr()
     assert run(folder, monkeypatch, "TARO", "--last") == 1
     out = capsys.readouterr().out

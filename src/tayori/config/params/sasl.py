@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
     Row("smtpd_sasl_auth_enable", Kind.FLAG, "no", "Whether clients may log in with AUTH."),
@@ -36,49 +36,66 @@ ROWS: tuple[Row, ...] = (
         Kind.FLAG,
         "no",
         "Whether this server logs in to the server it relays to.",
-        status=Status.PLANNED,
-        reason="issue 3",
     ),
     Row(
         "smtp_sasl_password_maps",
         Kind.TABLES,
         "",
         "Tables that hold name and password for each relay server.",
-        status=Status.PLANNED,
-        reason="issue 3",
     ),
     Row(
         "smtp_sasl_security_options",
         Kind.LIST,
         "noplaintext, noanonymous",
         "Kinds of login mechanisms not used towards other servers.",
-        status=Status.PLANNED,
-        reason="issue 3",
     ),
     Row(
         "smtp_sasl_tls_security_options",
         Kind.LIST,
         "$smtp_sasl_security_options",
         "The same on encrypted connections.",
-        status=Status.PLANNED,
-        reason="issue 3",
     ),
     Row(
         "smtp_sasl_mechanism_filter",
         Kind.LIST,
         "",
         "The mechanisms that may be used towards other servers.",
-        status=Status.PLANNED,
-        reason="issue 3",
     ),
-    Row("smtp_sasl_type", Kind.TEXT, "cyrus", "Which SASL client is used.", status=Status.PLANNED, reason="issue 3"),
+    Row("smtp_sasl_type", Kind.TEXT, "cyrus", "Which SASL client is used."),
     Row(
         "smtp_sender_dependent_authentication",
         Kind.FLAG,
         "no",
         "Whether the password is looked up by sender first.",
-        status=Status.PLANNED,
-        reason="issue 3",
     ),
-    Row("smtpd_sasl_mechanism_filter", Kind.LIST, "!external, static:rest", status=Status.PLANNED, reason="issue 3"),
+    Row(
+        "smtpd_sasl_mechanism_filter",
+        Kind.LIST,
+        "!external, static:rest",
+        "The mechanisms that may be offered. While it is not set, tayori_sasl_external_* decide about EXTERNAL.",
+    ),
+    Row(
+        "tayori_sasl_external_maps",
+        Kind.TABLES,
+        "",
+        "Login names for TLS client certificates (SASL EXTERNAL), by fingerprint of certificate or public key, and "
+        "for trusted certificates by email:ADDRESS, dns:NAME or subject:NAME. Needs smtpd_tls_ask_ccert = yes.",
+        tayori=True,
+    ),
+    Row(
+        "tayori_sasl_external_names",
+        Kind.LIST,
+        "",
+        "Names of a trusted client certificate that are login names as they stand: email, subject. Only for an "
+        "authority of your own in smtpd_tls_CAfile.",
+        tayori=True,
+    ),
+    Row(
+        "tayori_smtp_sasl_token_maps",
+        Kind.TABLES,
+        "",
+        "Tables, asked as smtp_sasl_password_maps are, that hold name:file:PATH or name:command:PATH for relays that "
+        "want OAUTHBEARER or XOAUTH2: where the token is read anew when it changes or has aged.",
+        tayori=True,
+    ),
 )

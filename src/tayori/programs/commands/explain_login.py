@@ -15,12 +15,12 @@ import getpass
 import os
 import sys
 import time
-from pathlib import Path
 
 from tayori.config import smtpdconf
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.programs.commands.user import default_directory
+from tayori.programs.daemons.layout import Layout
 from tayori.sasl.authenticator import Authenticator
 from tayori.sasl.record import FILE_NAME, Attempt, FailedLogins, LoginRecord
 from tayori.sasl.steps import Challenge, Failure, Success
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 
 def _tell_last(settings: Settings, conf: smtpdconf.SmtpdConf, user: str) -> int:
-    path = Path(settings.text("data_directory")) / FILE_NAME
+    path = Layout.of(settings).queue / FILE_NAME
     record = FailedLogins(path).last(user)
     if record is None:
         print(f"No failed log-in of {user} is noted in {path}.")

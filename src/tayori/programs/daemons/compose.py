@@ -22,6 +22,7 @@ from tayori.policy.policy import Policy
 from tayori.policy.rates import Board, Limits, Rates
 from tayori.policy.services import Services
 from tayori.programs.daemons.dispatch.remote import Agent
+from tayori.programs.daemons.layout import Layout
 from tayori.programs.daemons.logins import RelayLogins
 from tayori.programs.daemons.names import DnsNames
 from tayori.programs.daemons.smtpd.options import SmtpdOptions
@@ -247,8 +248,11 @@ def _authenticator(
     """Services with the same SASL settings share one, so that failed logins count together."""
     if not options.sasl_enable:
         return None
-    names = [name for name in settings.known_names() if name.startswith(("smtpd_sasl_", "cyrus_sasl_"))]
+    prefixes = ("smtpd_sasl_", "cyrus_sasl_", "tayori_sasl_")
+    names = [name for name in settings.known_names() if name.startswith(prefixes)]
     key = tuple(settings.text(name) for name in names)
     if key not in known:
-        known[key] = Authenticator(settings, smtpdconf.find(settings), tables=house.tables)
+        known[key] = Authenticator(
+            settings, smtpdconf.find(settings), tables=house.tables, state=Layout.of(house.settings).queue
+        )
     return known[key]

@@ -272,8 +272,16 @@ def refusal(answer: object) -> Failure | None:
     return None
 
 
-def acting_as(username: str, authzid: str, authcid: str) -> Success | Failure:
-    """Success, unless the client asks to act for somebody else, which nobody may (RFC 4422 3.4.1)."""
-    if authzid and authzid not in (authcid, username):
+def full(username: str, realm: str) -> str:
+    """The name with the local domain when it has none."""
+    return f"{username}@{realm}" if realm and "@" not in username else username
+
+
+def acting_as(username: str, authzid: str, authcid: str, realm: str = "") -> Success | Failure:
+    """Success, unless the client asks to act for somebody else, which nobody may (RFC 4422 3.4.1).
+
+    `realm` (smtpd_sasl_local_domain) is what a name without "@" stands for.
+    """
+    if authzid and full(authzid, realm) not in (full(authcid, realm), full(username, realm)):
         return Failure(f"{authcid} may not act as {authzid}")
     return Success(username)

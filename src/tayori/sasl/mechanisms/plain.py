@@ -11,6 +11,7 @@ from tayori.sasl.mechanisms.base import (
     ServerDialogue,
     ServerTalk,
     acting_as,
+    full,
     name,
     refusal,
     utf8,
@@ -29,10 +30,10 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
     password = utf8(parts[2], "password")
     if not password:
         raise Broken("empty password")
-    if authzid and authzid != authcid:
+    if authzid and full(authzid, context.realm) != full(authcid, context.realm):
         return Failure(f"{authcid} may not act as {authzid}")
     verdict = yield CheckPassword(authcid, password, authzid, context.realm)
-    return refusal(verdict) or acting_as(verdict.username, authzid, authcid)
+    return refusal(verdict) or acting_as(verdict.username, authzid, authcid, context.realm)
 
 
 def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:

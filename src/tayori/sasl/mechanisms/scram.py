@@ -166,7 +166,7 @@ def _serve(hash_: str, plus: bool, context: ServerContext, initial: bytes | None
         return Failure(impossible or "wrong password")
 
     username = (answer.username if isinstance(answer, Secret) else "") or first.authcid
-    result = acting_as(username, first.authzid, first.authcid)
+    result = acting_as(username, first.authzid, first.authcid, context.realm)
     if isinstance(result, Failure):
         return result
     signature = mac(hash_, keys.server, auth_message)

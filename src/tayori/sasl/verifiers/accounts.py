@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tayori.config.origin import ConfigError
-from tayori.sasl import hashes
+from tayori.sasl import hashes, secrets
 from tayori.sasl.accounts import Account, key_of, parse
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
@@ -63,6 +63,13 @@ class Accounts:
         except (Trouble, OSError):
             return frozenset()
         return self._common
+
+    @property
+    def scram_iterations(self) -> int:
+        """What names that do not exist are told, so that they look like those that do."""
+        stored = (text for account in self._accounts.values() for text in account.stored[1:])
+        keys = next((keys for text in stored if (keys := secrets.parse(text)) is not None), None)
+        return keys.iterations if keys else hashes.SCRAM_ROUNDS
 
     async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
         """Check. Refused says whether the name or the password was wrong (for the log only)."""

@@ -213,14 +213,23 @@ class DovecotExchange:
             else:
                 if response is not None:
                     self._initial = response
+                if not self._dovecot.mechanisms and (away := await self._dovecot.probe()):
+                    self.record.attempts.append(Attempt(self._dovecot.name, "", "try later", away))
+                    return self._end(Failure(away, temporary=True))
                 if self._mechanism not in self._dovecot.offered(self._tls):
-                    return self._end(Failure("Invalid authentication mechanism"))
+                    return self._end(Failure("this mechanism is not offered", unknown=True))
                 self._number, event = await self._dovecot.start(self._line)
         except (OSError, TimeoutError, wire.ProtocolError) as error:
             why = describe(error) or "no answer"
             self.record.attempts.append(Attempt(self._dovecot.name, self.record.username, "try later", why))
             return self._end(Failure(why, temporary=True))
         return self._answer(event)
+
+    def refuse(self, why: str) -> Success | Failure:
+        """The client's words cannot be read: the exchange ends."""
+        if self._number and not self._over:
+            self._dovecot.cancel(self._number)
+        return self._end(Failure(why, malformed=True))
 
     def cancel(self) -> None:
         """The client gave up."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from typing import TYPE_CHECKING
 
 from tayori.policy.facts import LoginFacts
-from tayori.programs.daemons.smtpd.commands import offered
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.reply import Reply
-from tayori.sasl.abuse import Refuse
+from tayori.sasl.record import LoginRecord, one_word
 from tayori.sasl.steps import Challenge, Failure, Success
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 ABORTED = Reply(501, "5.7.0", "Authentication aborted")
 SUCCESS = Reply(235, "2.7.0", "Authentication successful")
-BAD_BASE64 = Reply(501, "5.5.2", "Error: invalid base64 in authentication response")
+TEMPORARY = Reply(454, "4.7.0", "Temporary authentication failure")
 
 
 async def auth(session: Session, argument: bytes) -> Reply | None:
@@ -28,44 +26,35 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
     if refused is not None:
         return refused
     words = argument.split()
-    name = words[0].decode("ascii", "replace").upper()
+    name = say.printable(words[0]).upper()
     authenticator = session.service.authenticator
     assert authenticator is not None
-    if name not in await offered(session):
-        session.note(f"warning: {session.peer}: SASL {say.printable(words[0])} authentication failed: not offered")
-        return Reply(535, "5.7.8", "Error: authentication failed: Invalid authentication mechanism")
-    abuse = authenticator.abuse.check(session.client.address, None)
-    if isinstance(abuse, Refuse):
-        return Reply(454, "4.7.0", "Temporary authentication failure: too many failed logins, try again later")
-    if abuse.seconds > 0:
-        session.flush()
-        await asyncio.sleep(min(abuse.seconds, 10))
-    try:
-        initial = _decode(words[1]) if len(words) > 1 else None
-    except ValueError:
-        return BAD_BASE64
     tls = session.stream.tls
+    initial, broken = _decode(words[1]) if len(words) > 1 else (None, "")
     exchange = authenticator.begin(
         name,
         initial,
         client_address=session.client.address,
         tls=tls is not None,
         channel_bindings=tls.bindings if tls else {},
-        external=session.tls.subject_cn if session.tls and session.tls.verified else "",
+        external=session.external,
+        server_address=session.client.server_address,
     )
-    step = await exchange.step(None)
-    while isinstance(step, Challenge):
-        session.say(Reply(334, "", base64.b64encode(step.data).decode("ascii")))
-        line = await session.read_line()
-        if line.text == b"*":
-            session.note(f"warning: {session.peer}: SASL {name} authentication aborted by the client")
-            return ABORTED
-        try:
-            response = _decode(line.text)
-        except ValueError:
-            return BAD_BASE64
-        step = await exchange.step(response)
-    return _ended(session, name, step, exchange.record.username)
+    try:
+        step: Challenge | Success | Failure = exchange.refuse(broken) if broken else await exchange.step(None)
+        while isinstance(step, Challenge):
+            session.say(Reply(334, "", base64.b64encode(step.data).decode("ascii")))
+            line = await session.read_line()
+            if line.text == b"*":
+                exchange.cancel()
+                session.note(f"warning: {session.peer}: SASL {name} authentication aborted by the client")
+                return ABORTED
+            response, broken = _decode(line.text)
+            step = exchange.refuse(broken) if broken else await exchange.step(response)
+    except (ConnectionError, TimeoutError):
+        exchange.cancel()
+        raise
+    return _ended(session, name, step, exchange.record)
 
 
 async def _not_now(session: Session, argument: bytes) -> Reply | None:
@@ -88,25 +77,27 @@ async def _not_now(session: Session, argument: bytes) -> Reply | None:
     return None
 
 
-def _decode(word: bytes) -> bytes:
+def _decode(word: bytes) -> tuple[bytes, str]:
+    """The response, and what is wrong with it ("" for nothing)."""
     if word == b"=":
-        return b""
+        return b"", ""
     try:
-        return base64.b64decode(word.strip(), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("not base64") from error
+        return base64.b64decode(word.strip(), validate=True), ""
+    except (binascii.Error, ValueError):
+        return b"", "malformed base64 from the client"
 
 
-def _ended(session: Session, name: str, step: object, username: str) -> Reply:
+def _ended(session: Session, name: str, step: Success | Failure, record: LoginRecord) -> Reply:
+    """The last reply. The warning's words are those that fail2ban and others look for in Postfix's log."""
     if isinstance(step, Success):
         session.login = LoginFacts(step.username, name)
         return SUCCESS
-    assert isinstance(step, Failure)
-    shown = f", sasl_username={username}" if username else ""
-    session.note(f"warning: {session.peer}: SASL {name} authentication failed: {step.why}{shown}")
-    session.trail.login_failed(name, username, step.why)
+    if not record.quiet:
+        shown = f", sasl_username={one_word(record.username)}" if record.username else ""
+        session.note(f"warning: {session.peer}: SASL {name} authentication failed: {step.why}{shown}")
+    session.trail.login_failed(name, record.username, step.why)
     if step.temporary:
-        return Reply(454, "4.7.0", "Temporary authentication failure")
-    if step.malformed:
-        return BAD_BASE64
+        return TEMPORARY
+    if step.unknown:
+        return Reply(535, "5.7.8", "Error: authentication failed: Invalid authentication mechanism")
     return Reply(535, "5.7.8", "Error: authentication failed: authentication failure")

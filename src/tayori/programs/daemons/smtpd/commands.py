@@ -90,6 +90,7 @@ async def offered(session: Session) -> tuple[str, ...]:
         tls=session_tls is not None,
         client_address=session.client.address,
         channel_bindings=session_tls.bindings if session_tls else {},
+        external=session.external,
     )
 
 

@@ -68,6 +68,7 @@ class Session:
         self.helo: str | None = None
         self.esmtp = False
         self.tls: TlsFacts | None = None
+        self.external = ""  # who the client certificate says it is, for SASL EXTERNAL
         self.login: LoginFacts | None = None
         self.transaction: Transaction | None = None
         self.denied = ""
@@ -154,6 +155,9 @@ class Session:
         """Wait for more bytes, after sending what is queued. Raises ConnectionError at the end, TimeoutError."""
         self.flush()
         self._reading = True
+        if self.stream.clogged:
+            # a client that sends commands but reads no replies gets no more of them
+            await self.stream.drain()
         chunk = await self.stream.read()
         self._reading = False
         if not chunk:
@@ -181,6 +185,10 @@ class Session:
             self.note(f"timeout after {self.where} from {self.peer}")
             self.say(Reply(421, "4.4.2", f"{self.options.hostname} Error: timeout exceeded"))
             self.flush()
+        except asyncio.CancelledError:
+            self.say(Reply(421, "4.3.2", f"{self.options.hostname} Service shutting down"))
+            self.flush()
+            raise
         except (ConnectionError, TlsError):
             self.note(f"lost connection after {self.where} from {self.peer}")
         finally:

@@ -57,6 +57,9 @@ async def handshake(session: Session) -> None:
         tls.cert_fingerprint(options.tls_fingerprint),
         tls.pubkey_fingerprint(options.tls_fingerprint),
     )
+    authenticator = session.service.authenticator
+    if authenticator is not None and tls.peer_certificate is not None:
+        session.external = await authenticator.identity(tls)
     if options.tls_loglevel > 0:
         trust = "Trusted" if tls.verified else "Untrusted" if tls.peer_certificate else "Anonymous"
         session.note(
