@@ -15,6 +15,7 @@ from typing import cast
 from tayori.net.tls import TlsContext, TlsEngine, TlsError, TlsSession
 
 HIGH_WATER = 256 * 1024
+FAREWELL = 30.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -121,10 +122,13 @@ class Stream(asyncio.Protocol):
         data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
         self._buffer.clear()
         self._size = 0
+        self._resume()
+        return data
+
+    def _resume(self) -> None:
         if self._paused and self._transport is not None and not self.lost:
             self._paused = False
             self._transport.resume_reading()
-        return data
 
     async def read(self) -> bytes:
         """The next bytes, decrypted; b"" at the end."""
@@ -158,6 +162,7 @@ class Stream(asyncio.Protocol):
         dropped = self._size
         self._buffer.clear()
         self._size = 0
+        self._resume()
         return dropped
 
     def write(self, data: bytes) -> None:
@@ -175,6 +180,11 @@ class Stream(asyncio.Protocol):
             data = self._engine.outgoing()
             if data:
                 self._transport.write(data)
+
+    @property
+    def clogged(self) -> bool:
+        """Whether the peer is behind with reading: `drain` would wait."""
+        return self._writer is not None and not self.lost
 
     async def drain(self) -> None:
         """Wait until the peer has taken most of what was written. Raises TimeoutError, ConnectionError."""
@@ -205,11 +215,13 @@ class Stream(asyncio.Protocol):
             self._transport.write(data)
 
     def close(self) -> None:
-        """Send what is written, then close."""
+        """Send what is written, then close; a peer that does not take it within FAREWELL seconds loses it."""
         if self._engine is not None:
             self._engine.close()
             self._flush_tls()
         if self._transport is not None:
+            if self._transport.get_write_buffer_size() and not self.lost:
+                self._loop.call_later(FAREWELL, self._transport.abort)
             self._transport.close()
 
     def write_eof(self) -> None:

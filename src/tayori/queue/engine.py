@@ -145,10 +145,10 @@ class SqliteQueue:
             self._condition.notify()
         return future
 
-    async def claim(self, now: float, limit: int) -> list[Message]:
-        """Own up to `limit` due messages."""
+    async def claim(self, now: float, limit: int, room: int = 1 << 62) -> list[Message]:
+        """Own up to `limit` due messages, of `room` bytes together (one at least)."""
         owner = self.owner
-        return await self.call(lambda store: store.claim(now, limit, owner))
+        return await self.call(lambda store: store.claim(now, limit, owner, room))
 
     async def content(self, number: int) -> bytes:
         """Content of a queued message. Raises KeyError, QueueBroken."""

@@ -119,8 +119,8 @@ class Queue(Protocol):
         """Commit the end of an attempt; rides on the next group commit."""
         ...
 
-    async def claim(self, now: float, limit: int) -> list[Message]:
-        """Own up to `limit` due messages that no living worker owns; their content is not loaded."""
+    async def claim(self, now: float, limit: int, room: int = 1 << 62) -> list[Message]:
+        """Own up to `limit` due messages that no living worker owns, of `room` bytes together; content not loaded."""
         ...
 
     async def content(self, number: int) -> bytes:

@@ -204,13 +204,20 @@ class Store:
         """Where a large message's content lies."""
         return self.content_folder / f"{number:X}"
 
-    def claim(self, now: float, limit: int, owner: int) -> list[Message]:
-        """Own up to `limit` messages that are due and that nobody owns, oldest due first."""
+    def claim(self, now: float, limit: int, owner: int, room: int = 1 << 62) -> list[Message]:
+        """Own up to `limit` messages that are due and that nobody owns, oldest due first; at most `room` bytes of
+        content together, but always one."""
         with self.transaction() as db:
             rows = db.execute(
                 schema.SELECT_MESSAGES + " WHERE owner IS NULL AND hold = 0 AND due <= ? ORDER BY due LIMIT ?",
                 (now, limit),
             ).fetchall()
+            taken = 0
+            for at, row in enumerate(rows):
+                taken += row[3]
+                if at and taken > room:
+                    del rows[at:]
+                    break
             db.executemany("UPDATE message SET owner = ? WHERE number = ?", [(owner, row[0]) for row in rows])
             return [self._message(row) for row in rows]
 
@@ -325,7 +332,7 @@ class Store:
 
 
 def storable(text: str) -> str:
-    """A text that came from bytes that were no UTF-8 (headers, replies of other servers), with those replaced: neither
+    """A text that came from bytes that were no UTF-8 (headers, other servers' replies), with those replaced: neither
     SQLite nor msgpack can hold a lone surrogate."""
     if text.isascii():
         return text

@@ -67,7 +67,8 @@ class LocalAgent:
         if self._link is not None:
             link = self._link
             self._lost(link, "closed")
-            link.transport.close()
+            # nothing may reach the local process any more: others may be given what was asked for
+            link.transport.abort()
 
     async def _connect(self) -> None:
         """Connect once for all who wait."""

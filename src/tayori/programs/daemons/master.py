@@ -10,20 +10,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import select
 import signal
-import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tayori.config.mastercf import Service, read_services
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
-from tayori.net.listen import addresses_for, listen
 from tayori.net.system import probe
 from tayori.policy.rates import Board
 from tayori.programs.daemons import local, worker
@@ -31,14 +29,15 @@ from tayori.programs.daemons.compose import furnish, smtpd_services
 from tayori.programs.daemons.layout import Layout, Owner, mail_owner
 from tayori.programs.daemons.notify import notify
 from tayori.programs.daemons.parent import tie
+from tayori.programs.daemons.ports import Ports, unix_listener
 from tayori.programs.daemons.worker import Plan
 from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.store import Store
 
 REGIONS = 64
 STOP_SECONDS = 20.0
+QUICK_SECONDS = 10.0
 DEAD_SECONDS = 20.0
-Address = tuple[int, str, int]
 
 
 @dataclass(slots=True)
@@ -52,6 +51,7 @@ class Child:
     started: float = field(default_factory=time.monotonic)
     retired: bool = False
     ready: int = -1
+    up: bool = False
 
 
 @dataclass(slots=True)
@@ -78,10 +78,11 @@ class Master:
         self.announce = announce
         self.children: dict[int, Child] = {}
         self.wanted: list[Wanted] = []
-        self.sockets: dict[Address, socket.socket] = {}
+        self.ports = Ports()
         self.board = Board(REGIONS)
         self.next_number = 1
         self.failures: dict[str, int] = {}
+        self.leaving: set[int] = set()
         self.signals: list[int] = []
         self.stopping = False
         self.said_ready = False
@@ -104,6 +105,7 @@ class Master:
         if pid == 0:
             code = 1
             try:
+                tie(self.pid)()
                 smtpd_services(furnish(settings, services))
                 mail_owner(settings)
                 code = 0
@@ -127,9 +129,9 @@ class Master:
         self.owner: Owner | None = mail_owner(self.settings)
         self.layout.make(self.owner)
         self._lock()
-        self.plan_sockets = self._open_ports(self.settings, self.services)
-        self.submit = self._unix(self.layout.submit_socket, 0o666)
-        self.local = self._unix(self.layout.local_socket, 0o600)
+        self.plan_sockets = self.ports.open(self.settings, self.services)
+        self.submit = unix_listener(self.layout.submit_socket, 0o666, self.owner, self.settings)
+        self.local = unix_listener(self.layout.local_socket, 0o600, self.owner, self.settings)
         service_log = bool(os.environ.get("INVOCATION_ID")) or not sys.stderr.isatty()
         self.log = MailLog(self.settings, syslog=service_log and self.settings.system.root)
         messages, orphans = self._recover()
@@ -169,63 +171,16 @@ class Master:
             f"find them with: fuser {self.layout.children_lock}",
         )
 
-    def _open_ports(
-        self, settings: Settings, services: tuple[Service, ...]
-    ) -> tuple[tuple[Service, tuple[socket.socket, ...]], ...]:
-        """Sockets for every smtpd service; those already open are used again. Raises ConfigError."""
-        opened: list[Address] = []
-        plan: list[tuple[Service, tuple[socket.socket, ...]]] = []
-        kept: set[Address] = set()
-        try:
-            for service in services:
-                if service.kind != "inet" or service.command != "smtpd":
-                    continue
-                host, port = service.host_port()
-                found: list[socket.socket] = []
-                for family, address in addresses_for(settings.with_overrides(service.overrides), host):
-                    key = int(family), address, port
-                    if key not in self.sockets:
-                        self.sockets[key] = listen(family, address, port, service.origin)
-                        opened.append(key)
-                    kept.add(key)
-                    found.append(self.sockets[key])
-                plan.append((service, tuple(found)))
-            if not plan:
-                raise ConfigError("master.cf has no smtpd service on a port", None, "add: smtp inet n - n - - smtpd")
-        except ConfigError:
-            for key in opened:
-                self.sockets.pop(key).close()
-            raise
-        for key in set(self.sockets) - kept:
-            self.sockets.pop(key).close()
-        return tuple(plan)
-
-    def _unix(self, path: Path, mode: int) -> socket.socket:
-        path.unlink(missing_ok=True)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.bind(str(path))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot make the socket {path}: {error}",
-                self.settings.origin("queue_directory"),
-                "a path may have 107 characters at most: choose a shorter queue_directory",
-            ) from error
-        os.chmod(path, mode)
-        if self.owner is not None:
-            os.chown(path, self.owner.uid, self.owner.gid)
-        sock.listen(1024)
-        sock.setblocking(False)
-        return sock
-
     def _recover(self) -> tuple[int, int]:
         """Free what an earlier run held; in a child, since SQLite must not cross a fork. Raises ConfigError."""
         read_end, write_end = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
+                tied = tie(self.pid)
                 if self.owner is not None:
                     self.owner.become()
+                tied()
                 store = Store(self.layout.queue)
                 count, orphans = store.recover()
                 store.close()
@@ -250,6 +205,8 @@ class Master:
 
     def run(self) -> int:
         """Start children and watch them until SIGTERM; the exit status."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda n, _: self.signals.append(n))
@@ -272,6 +229,7 @@ class Master:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake_read, 4096)
             self._note_ready(readable)
+            self._let_old_go()
             while self.signals:
                 came = self.signals.pop(0)
                 if came == signal.SIGHUP and not self.stopping:
@@ -305,21 +263,34 @@ class Master:
         self.wanted = [w for w in self.wanted if w.at > now]
         for want in due:
             if want.kind == "local":
-                self._fork("local", -1, 0)
+                started = self._fork("local", -1, 0)
             else:
                 self.next_number += 1
                 self.board.clear(want.region)
-                self._fork("worker", want.region, self.next_number)
+                started = self._fork("worker", want.region, self.next_number)
+            if not started:
+                self.wanted.append(Wanted(want.kind, want.region, now + 1.0))
 
-    def _fork(self, kind: str, region: int, number: int) -> None:
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    def _fork(self, kind: str, region: int, number: int) -> bool:
+        """Start a child; False when the system has no room for one now."""
         self.log.flush()
-        pid = os.fork()
+        try:
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            try:
+                pid = os.fork()
+            except OSError:
+                os.close(read_end)
+                os.close(write_end)
+                raise
+        except OSError as error:
+            self.log.line("master", f"warning: cannot start a {kind} process: {error.strerror}")
+            return False
         if pid == 0:
             os.close(read_end)
             self._child(kind, region, number, write_end)
         os.close(write_end)
-        self.children[pid] = Child(pid, kind, number, region, ready=read_end)
+        self.children[pid] = Child(pid, kind, number, region, ready=read_end, retired=kind == "release")
+        return True
 
     def _child(self, kind: str, region: int, number: int, ready_fd: int) -> None:
         """In the new process; never returns."""
@@ -343,7 +314,9 @@ class Master:
             os.close(ready_fd)
 
         try:
-            if kind == "local":
+            if kind == "release":
+                self._release(number, tied)
+            elif kind == "local":
                 uids = {os.geteuid(), 0} | ({self.owner.uid} if self.owner else set())
                 ready()
                 local.run(self.local, self.settings, allowed_uids=uids, single_user=self.owner is None, tied=tied)
@@ -381,9 +354,8 @@ class Master:
                 said = os.read(child.ready, 1)
                 os.close(child.ready)
                 child.ready = -1
-                if said:
-                    self.failures.pop(f"{child.kind}{child.region}", None)
-        settled = not self.wanted and all(c.ready < 0 for c in self.children.values())
+                child.up = bool(said)
+        settled = not self.wanted and all(c.up for c in self.children.values())
         if not self.said_ready and settled and len(self.children) == self.workers() + 1:
             self.said_ready = True
             notify("READY=1")
@@ -414,17 +386,25 @@ class Master:
                 os.close(child.ready)
             if child.region >= 0:
                 self.board.clear(child.region)
+            self.leaving.discard(pid)
             if not self.stopping and not child.retired:
                 self._replace(child, status)
+            elif not self.stopping and child.number and status != 0 and child.kind == "worker":
+                # nobody takes this one's place, so nobody would free what it held
+                self._fork("release", -1, child.number)
             self._stop_local_when_alone()
 
     def _replace(self, child: Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         key = f"{child.kind}{child.region}"
-        quick = time.monotonic() - child.started < 10
-        self.failures[key] = self.failures.get(key, 0) + 1 if quick and code >= 0 else 0
-        pause = min(60.0, 0.5 * 2 ** min(self.failures[key], 7)) if self.failures[key] else 0.0
+        pause = 0.0
+        if code == 0 or time.monotonic() - child.started > QUICK_SECONDS:
+            self.failures.pop(key, None)
+        elif not (code == -signal.SIGKILL and child.up):
+            # it died by its own fault soon after the start; a kill from outside says nothing about the next one
+            self.failures[key] = self.failures.get(key, 0) + 1
+            pause = min(60.0, 0.25 * 2 ** self.failures[key])
         again = f"; starting another in {pause:g} s" if pause else "; starting another"
         self.log.line("master", f"warning: {child.kind} process {child.pid} ended: {how}{again}")
         self.wanted.append(Wanted(child.kind, child.region, time.monotonic() + pause))
@@ -438,8 +418,12 @@ class Master:
                 raise ConfigError(
                     "queue_directory changed", settings.origin("queue_directory"), "stop and start instead"
                 )
-            plan = self._open_ports(settings, services)
-        except ConfigError as error:
+            used = {c.region for c in self.children.values() if c.kind == "worker"}
+            free = [n for n in range(REGIONS) if n not in used]
+            if not free:
+                raise ConfigError("too many old workers still have connections", None, "wait, or stop and start")
+            plan = self.ports.open(settings, services)
+        except (ConfigError, OSError, ValueError) as error:
             for line in str(error).splitlines():
                 self.log.line("master", f"error: reload refused, the running configuration stays: {line}")
             notify("READY=1")
@@ -448,20 +432,34 @@ class Master:
         self.log = MailLog(settings, syslog=self.log._syslog is not None)
         self.log.line("master", f"reload -- tayori, configuration {self.directory}")
         old = [c for c in self.children.values() if not c.retired]
-        used = {c.region for c in self.children.values()}
-        free = [n for n in range(REGIONS) if n not in used]
+        self.failures.clear()
         self.wanted = [w for w in self.wanted if w.kind == "local"]
-        for region in free[: self.workers()]:
-            self.next_number += 1
-            self._fork("worker", region, self.next_number)
+        self.wanted += [Wanted("worker", region, 0.0) for region in free[: self.workers()]]
         for child in old:
             if child.kind == "worker":
                 child.retired = True
-                _kill(child.pid, signal.SIGUSR1)
+                self.leaving.add(child.pid)
             else:
                 # the local process reads its settings at start; one that ends cleanly is started again at once
                 _kill(child.pid, signal.SIGTERM)
         notify("READY=1")
+
+    def _let_old_go(self) -> None:
+        """Old workers take connections until all new ones do."""
+        current = [c for c in self.children.values() if c.kind == "worker" and not c.retired]
+        if self.leaving and not self.stopping and not self.wanted and current and all(c.up for c in current):
+            for pid in self.leaving:
+                _kill(pid, signal.SIGUSR1)
+            self.leaving.clear()
+
+    def _release(self, number: int, tied: Callable[[], None]) -> None:
+        """In a child of its own: free what a killed worker held."""
+        if self.owner is not None:
+            self.owner.become()
+            tied()
+        store = Store(self.layout.queue)
+        store.release_owner(number)
+        store.close()
 
 
 def _kill(pid: int, number: int) -> None:

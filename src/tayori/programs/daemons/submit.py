@@ -51,6 +51,8 @@ class Submit:
         owner: Owner | None,
     ) -> None:
         self._intake = intake
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[Stream] = set()
         self._queue = queue
         self._dispatcher = dispatcher
         self._layout = layout
@@ -80,11 +82,18 @@ class Submit:
 
         def connected(stream: Stream) -> None:
             task = loop.create_task(self._talk(stream))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-        tasks: set[asyncio.Task[None]] = set()
         return await loop.create_unix_server(lambda: Stream(connected, IDLE_SECONDS), sock=listener.dup())
+
+    async def finish(self, seconds: float) -> None:
+        """Let requests that have begun come to their answers; end the rest."""
+        end = time.monotonic() + seconds
+        while self._busy and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        for task in list(self._tasks):
+            task.cancel()
 
     async def _talk(self, stream: Stream) -> None:
         frames = ipc.Frames(self._size_limit + 65536 if self._size_limit else ipc.LIMIT)
@@ -96,6 +105,7 @@ class Submit:
                     chunk = await stream.read()
                     if not chunk:
                         return
+                    self._busy.add(stream)
                     waiting.extend(frames.feed(chunk))
                 request = ipc.as_dict(waiting.pop(0))
                 if request.get("op") == "submit":
@@ -109,9 +119,11 @@ class Submit:
                     answer = await self._other(request, uid)
                 stream.write(ipc.pack(ipc.encode(answer)))
                 await stream.drain()
+                self._busy.discard(stream)
         except (ipc.BadFrame, ConnectionError, TimeoutError) as error:
             _log.info("submit socket: %s", error or type(error).__name__)
         finally:
+            self._busy.discard(stream)
             stream.close()
 
     async def _other(self, request: Answer, uid: int) -> Answer:

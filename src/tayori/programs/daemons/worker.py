@@ -42,6 +42,8 @@ from tayori.schedule.feedback import Limits
 from tayori.tables.matchlist import Kind, MatchList
 
 STOP_SECONDS = 8.0
+DRAIN_SECONDS = 4.0
+SETTLE_SECONDS = 0.05
 RETIRE_SECONDS = 3600.0
 
 
@@ -123,7 +125,7 @@ class _Worker:
             await submit.pick_up()
         ready()
         await self.end.wait()
-        await self._finish(queue, dispatcher, agent)
+        await self._finish(queue, dispatcher, agent, submit)
 
     def _dispatcher(self, queue: SqliteQueue, agent: LocalAgent, intake: Intake) -> Dispatcher:
         settings, house = self.plan.settings, self.house
@@ -191,9 +193,14 @@ class _Worker:
     def _loop_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         self.plan.log.line("worker", f"error: {context.get('message')}: {context.get('exception')!r}")
 
-    async def _finish(self, queue: SqliteQueue, dispatcher: Dispatcher, agent: LocalAgent) -> None:
+    async def _finish(self, queue: SqliteQueue, dispatcher: Dispatcher, agent: LocalAgent, submit: Submit) -> None:
         for server in self.servers:
             server.close()
+        for sock in (*(one for some in self.plan.sockets for one in some), self.plan.submit):
+            # inherited from the master: a port that it gives up must not stay open through us
+            sock.close()
+        # connections that were taken in this very moment become sessions first
+        await asyncio.sleep(SETTLE_SECONDS)
         if self.retiring and self.sessions:
             try:
                 await asyncio.wait_for(self.idle.wait(), RETIRE_SECONDS)
@@ -203,13 +210,16 @@ class _Worker:
             session.interrupt()
         if self.tasks:
             await asyncio.wait(list(self.tasks), timeout=STOP_SECONDS)
-        await dispatcher.drain(STOP_SECONDS)
-        for task in list(self.tasks):
+        await submit.finish(DRAIN_SECONDS)
+        await dispatcher.drain(DRAIN_SECONDS)
+        cut = [*self.tasks]
+        for task in cut:
             task.cancel()
+        agent.close()
+        await asyncio.wait([*cut, asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))], timeout=1.0)
         number = self.plan.number
         await queue.call(lambda store: store.release_owner(number))
         await queue.stop()
-        agent.close()
         self.history.stop()
         for remote in self.house.agents.values():
             remote.close()

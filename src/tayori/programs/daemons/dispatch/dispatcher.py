@@ -118,6 +118,9 @@ class Dispatcher:
                 await self._claim()
             except (QueueFull, QueueBroken) as error:
                 _log.warning("the queue cannot be read: %s", error)
+            except Exception:
+                # whatever it was, deferred mail must go on being looked for
+                _log.exception("looking for due mail failed unexpectedly")
 
     async def _claim(self) -> None:
         while len(self._tasks) < self._limit and self._bytes < MEMORY:
@@ -125,7 +128,8 @@ class Dispatcher:
             due = await self._queue.call(lambda store: store.next_due())
             if due is None or due > now:
                 return
-            messages = await self._queue.claim(now, min(CLAIM, self._limit - len(self._tasks)))
+            room = MEMORY - self._bytes
+            messages = await self._queue.claim(now, min(CLAIM, self._limit - len(self._tasks)), room)
             for message in messages:
                 self._qmgr(f"{message.id}: from=<{message.sender}>, size={message.size}, "
                            f"nrcpt={len(message.recipients)} (queue active)")  # fmt: skip
@@ -141,15 +145,24 @@ class Dispatcher:
         try:
             await self._deliver(message)
         except (QueueFull, QueueBroken) as error:
-            _log.error("%s: cannot be settled: %s", message.id, error)
+            _log.error("%s: the queue cannot give what it takes: %s", message.id, error)
+            await self._put_back(message, 60, "queue file read error")
         except Exception:
             # one message must never take the worker down; it stays in the queue and is tried later
             _log.exception("%s: delivery failed unexpectedly; tried again later", message.id)
-            later = tuple(_later(r, time.time() + 300, "internal error") for r in message.recipients)
-            await self._queue.settle(Settlement(message.number, later=later))
+            await self._put_back(message, 300, "internal error")
         finally:
             self._bytes -= message.size
             self._tasks.pop(message.number, None)
+
+    async def _put_back(self, message: Message, seconds: float, reason: str) -> None:
+        """Let go of a message that this attempt could not bring to an end."""
+        at = time.time() + seconds
+        later = tuple(_later(r, max(r.due, at), reason) for r in message.recipients)
+        try:
+            await self._queue.settle(Settlement(message.number, later=later))
+        except (QueueFull, QueueBroken) as error:
+            _log.error("%s: cannot be put back: %s", message.id, error)
 
     async def _deliver(self, message: Message) -> None:
         begun = time.time()
