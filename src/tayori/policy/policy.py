@@ -67,6 +67,11 @@ class Policy:
                 f"put one of {names} in one of them",
             )
 
+    @property
+    def lists(self) -> tuple[RuleList, ...]:
+        """Every list, in the order in which a mail meets them."""
+        return self._client, self._helo, self._sender, *self._recipient, self._data, self._end_of_data, self._etrn
+
     def asks(self, stage: Stage) -> bool:
         """Whether a stage has anything to ask; a session need not gather facts for one that has not."""
         return stage in self._asking

@@ -6,7 +6,8 @@ translating the templates, at the one place where they are filled in (Message.at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tayori.config.origin import Origin
 
@@ -33,6 +34,23 @@ class Finding:
     meaning: str
     mend: str
     fix: Edit | None = None
+    message: Message | None = field(default=None, compare=False, repr=False)
+    fields: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+
+class Phrase(str):
+    """A filled-in template that still knows what it was made from, so that it can be said in another language."""
+
+    __slots__ = ("fields", "template")
+    template: str
+    fields: Mapping[str, object]
+
+    def __new__(cls, template: str, /, **fields: object) -> Phrase:
+        """The English text."""
+        made = super().__new__(cls, template.format(**fields) if fields else template)
+        made.template = template
+        made.fields = fields
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +73,6 @@ class Message:
             self.meaning.format(**fields),
             self.mend.format(**fields),
             fix,
+            self,
+            fields,
         )

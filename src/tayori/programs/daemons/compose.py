@@ -126,10 +126,10 @@ DEFAULT_TRANSPORTS = {
 }  # fmt: skip
 
 
-def furnish(settings: Settings, services: Iterable[Service]) -> House:
-    """Build the shared part. Raises ConfigError."""
+def furnish(settings: Settings, services: Iterable[Service], tables: Tables | None = None) -> House:
+    """Build the shared part. `tables` lets a tool watch the look-ups. Raises ConfigError."""
     services = tuple(services)
-    tables = Tables(settings)
+    tables = tables or Tables(settings)
     classes = Classes(settings, tables)
     dns = Dns()
     names = DnsNames(settings, dns)
