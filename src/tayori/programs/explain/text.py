@@ -1,0 +1,178 @@
+"""An Explanation as text that a person likes to read: one paragraph for each step of the mail's way."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from tayori.programs.explain.values import Explanation, Judged, Lookup, Remedy, Route
+from tayori.programs.history.record import Asked, Decision
+from tayori.programs.language import N_, Language
+
+WIDTH = 100
+MARKS = {"permit": "+", "reject": "x", "defer": "x", "warn": "!", "defer_if_permit": "~", "defer_if_reject": "~"}
+ANSWERS = {
+    "permit": N_("lets it pass"),
+    "reject": N_("refuses"),
+    "defer": N_("refuses for now"),
+    "discard": N_("takes it and throws it away"),
+    "disconnect": N_("ends the session"),
+    "warn": N_("would refuse (warn_if_reject)"),
+    "defer_if_permit": N_("defers if nothing else refuses"),
+    "defer_if_reject": N_("turns a later refusal into try later"),
+    "dunno": N_("says nothing"),
+}
+KINDS = {
+    "local": N_("local (mydestination)"),
+    "virtual alias": N_("virtual alias domain"),
+    "virtual mailbox": N_("virtual mailbox domain"),
+    "relay": N_("relay domain"),
+    "default": N_("somebody else's domain"),
+}
+TARGETS = {
+    "delivered": N_("{address} is delivered to {where}"),
+    "forwarded": N_("a copy goes on to {address}"),
+    "deferred": N_("{address} would wait in the queue: {where}"),
+    "bounced": N_("{address} would be returned to the sender: {where}"),
+}
+
+
+def lines(found: Explanation, say: Language) -> Iterator[str]:
+    """The whole text."""
+    question = found.question
+    yield say("From <{sender}> to {recipients}", sender=question.sender,
+              recipients=", ".join(f"<{one}>" for one in question.recipients))  # fmt: skip
+    yield say("Client {name}[{address}], HELO {helo}, service {service}{place}", name=found.client_name,
+              address=question.client, helo=question.helo, service=found.service,
+              place=f" ({found.place})" if found.place else "")  # fmt: skip
+    known = [say("logged in as {login}", login=question.login)] if question.login else []
+    known += [say("with TLS")] if question.tls else []
+    if known:
+        yield ", ".join(known)
+    for note in found.notes:
+        yield from _wrapped(note, "! ")
+    for judged in found.judged:
+        yield ""
+        yield from _judged(judged, say)
+    said = {judged.decision.reply for judged in found.judged}
+    for line in found.session:
+        reply = line.reply.replace("\n", " ")
+        if line.reply[:1] in "45" and line.command and reply not in said and line.reply:
+            yield ""
+            yield f"{line.command} → {reply}"
+    if found.accepted:
+        yield ""
+        yield from _rewriting(found, say)
+        for route in found.routes:
+            yield ""
+            yield from _route(route, say)
+    yield ""
+    yield say("Accepted.") if found.accepted else say("Not accepted.")
+
+
+def _judged(judged: Judged, say: Language) -> Iterator[str]:
+    decision = judged.decision
+    yield f"{stage(decision)} → {decision.reply or say('accepted')}"
+    parameter = ""
+    for one in judged.asked:
+        if one.parameter != parameter:
+            parameter = one.parameter
+            yield f"  {parameter}"
+        yield asked(one, say)
+    if not judged.asked and decision.good:
+        yield "  " + say("no restriction is asked here")
+    for lookup in judged.lookups:
+        yield f"    {shown(lookup, say)}"
+    for effect in judged.effects:
+        yield f"    {say('noted in the log')}: {effect}"
+    if decision.by is not None:
+        yield "  " + decided(decision, say)
+    elif judged.asked:
+        yield "  " + say("No rule refused: the lists ended without an objection.")
+    yield from why(judged.causes, judged.remedies, say)
+
+
+def stage(decision: Decision) -> str:
+    """`RCPT TO <x@example.com>`."""
+    about = decision.about
+    if decision.stage == "RCPT":
+        return f"RCPT TO <{about}>"
+    if decision.stage == "MAIL":
+        return f"MAIL FROM <{about}>"
+    return f"{decision.stage} {about}".strip()
+
+
+def asked(one: Asked, say: Language) -> str:
+    """One restriction with its answer, where it stands and what it looked up."""
+    rule = f"{one.restriction} {one.argument}".strip()
+    place = one.place or say("by default")
+    looked = f" ({one.looked_up}: {one.found})" if one.looked_up else ""
+    return f"    {MARKS.get(one.answer, '·')} {rule}: {say(ANSWERS.get(one.answer, one.answer))}{looked}  [{place}]"
+
+
+def decided(decision: Decision, say: Language) -> str:
+    """Which rule and line decided."""
+    by = decision.by
+    assert by is not None
+    rule = f"{by.restriction} {by.argument}".strip()
+    return say("Decided by {rule} in {parameter}, {place}", rule=rule, parameter=by.parameter,
+               place=by.place or say("by default"))  # fmt: skip
+
+
+def why(causes: Iterable[str], remedies: Iterable[Remedy], say: Language) -> Iterator[str]:
+    """The causes, and what would change it."""
+    causes, remedies = tuple(causes), tuple(remedies)
+    if causes:
+        yield "  " + say("Why:")
+        for cause in causes:
+            yield from _wrapped(cause, "    - ")
+    if remedies:
+        yield "  " + say("What would change it:")
+        for remedy in remedies:
+            yield from _wrapped(remedy.text + (f"  [{remedy.place}]" if remedy.place else ""), "    - ")
+
+
+def shown(lookup: Lookup, say: Language) -> str:
+    """One look-up."""
+    name = lookup.parameter or lookup.table
+    table = f" ({lookup.table})" if lookup.parameter else ""
+    place = f"  [{lookup.place}]" if lookup.place else ""
+    if lookup.failed:
+        return say("{name}{table}: {key} could not be looked up: {value}", name=name, table=table, key=lookup.key,
+                   value=lookup.value)  # fmt: skip
+    return f"{name}{table}: {lookup.key} → {lookup.value}{place}"
+
+
+def _rewriting(found: Explanation, say: Language) -> Iterator[str]:
+    yield say("Rewriting")
+    if found.sender != found.question.sender:
+        yield "  " + say("sender <{old}> becomes <{new}>", old=found.question.sender, new=found.sender)
+    for route in found.routes:
+        if route.original != route.address:
+            yield "  " + say("recipient <{old}> becomes <{new}>", old=route.original, new=route.address)
+    for lookup in found.rewriting:
+        yield f"    {shown(lookup, say)}"
+    if not found.rewriting and all(route.original == route.address for route in found.routes):
+        yield "  " + say("no address changes")
+
+
+def _route(route: Route, say: Language) -> Iterator[str]:
+    if route.trouble:
+        yield say("<{address}> cannot be resolved now: {why}", address=route.address, why=route.trouble)
+        return
+    yield say("Delivery to <{address}>", address=route.address)
+    yield "  " + say("class: {kind}", kind=say(KINDS.get(route.kind, route.kind)))
+    place = f"  [{route.place}]" if route.place else ""
+    hop = "" if route.program in ("error", "retry", "discard") else route.nexthop
+    yield "  " + say("transport: {transport}:{nexthop}, chosen by {reason}", transport=route.transport, nexthop=hop,
+                     reason=route.reason) + place  # fmt: skip
+    for lookup in route.lookups:
+        yield f"    {shown(lookup, say)}"
+    for target in route.targets:
+        yield "  " + say(TARGETS[target.status], address=target.address, where=target.where)
+
+
+def _wrapped(text: str, first: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False
+    )

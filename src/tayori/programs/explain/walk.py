@@ -1,0 +1,211 @@
+"""From a Question to an Explanation: session, rewriting, routes, mailboxes, in the order in which mail meets them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from tayori.config.mastercf import read_services
+from tayori.config.origin import ConfigError, Origin
+from tayori.config.settings import Settings
+from tayori.delivery.local import LocalMailboxes
+from tayori.delivery.outcome import BouncedDelivery, Delivered
+from tayori.delivery.passwd import Users
+from tayori.delivery.request import Result
+from tayori.delivery.request import Target as Wanted
+from tayori.delivery.virtual import VirtualMailboxes
+from tayori.policy.log import effect_lines
+from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
+from tayori.programs.daemons.dispatch.dispatcher import AT_ONCE
+from tayori.programs.daemons.dispatch.ended import Ended, Work
+from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
+from tayori.programs.explain import causes, watch
+from tayori.programs.explain.stage import NUMBER, Play
+from tayori.programs.explain.values import Explanation, Judged, Lookup, Question, Route, Target
+from tayori.programs.history.convert import decision, steps
+from tayori.programs.history.record import Decision
+from tayori.programs.language import N_, Language
+from tayori.protocol.reply import Reply
+from tayori.queue.model import Attributes, Message, Recipient
+from tayori.rewrite.results import Cleaned, Deferred, Resolved
+
+NO_LOGIN = N_("The login {login} is left out: this service offers no AUTH to such a client.")
+ASKED_SERVICE = N_("The rules ask a policy service; it was really asked, and may remember this question.")
+
+
+class Explainer:
+    """One configuration, asked many times. Close it when done. Raises ConfigError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tables = watch.WatchedTables(settings)
+        self.house: House = furnish(settings, read_services(settings), self.tables)
+        self.services: list[Built] = smtpd_services(self.house)
+        self.started = False
+
+    def service(self, wanted: str, port: int = 0) -> Built:
+        """By name, port, or `address:port`; "" is the first. Raises ConfigError when there is none."""
+        for built in self.services:
+            name = built.service.name
+            if not wanted or wanted in (name, name.rpartition(":")[2]) or (port and causes.port_of(built) == port):
+                return built
+        known = ", ".join(built.service.name for built in self.services) or "none"
+        raise ConfigError(f"no smtpd service {wanted or port} in master.cf (there are: {known})", None, "")
+
+    async def start(self) -> None:
+        """Ask the login back ends what they can do, as a worker does when it starts."""
+        if not self.started:
+            self.started = True
+            for authenticator in {id(b.authenticator): b.authenticator for b in self.services}.values():
+                if authenticator is not None:
+                    await authenticator.start()
+
+    async def play(self, question: Question) -> Play:
+        """The imagined session alone."""
+        await self.start()
+        play = Play(self.house, self.service(question.service), question)
+        play.judgements.mark = lambda: len(self.tables.heard)
+        await play.run()
+        return play
+
+    async def explain(self, question: Question, say: Language) -> Explanation:
+        """The whole way."""
+        before = len(self.tables.heard)
+        play = await self.play(question)
+        built, judged = play.built, []
+        situation = causes.Situation(
+            client=question.client,
+            login=play.session.login.username if play.session.login else "",
+            tls=play.session.tls is not None,
+            offered=play.offered,
+        )
+        refused = {str(reply): reply for _, _, reply in play.judgements.refusals}
+        for (verdict, facts), end in zip(play.judgements.all, play.judgements.marks, strict=True):
+            reply = play.session.soften(verdict.reply) if verdict.reply and not verdict.permitted else None
+            made = decision(verdict, facts, str(reply) if reply else "")
+            refused.pop(str(reply), None)
+            found = self.tables.since(before, watch.LISTING) if end > before else ()
+            before = end
+            why = () if made.good else causes.causes(made, situation, built, self.services, say)
+            mends = () if made.good else await causes.remedies(made, facts, situation, built, self.services, say)
+            lines = tuple(effect_lines(verdict, facts))
+            judged.append(Judged(made, steps(verdict.trace), found, lines, why, mends))
+        judged += [self._other(reply, play) for reply in refused.values()]
+        return await self._after(question, play, judged, say)
+
+    @staticmethod
+    def _other(reply: Reply, play: Play) -> Judged:
+        """A refusal that no restriction gave."""
+        verb, about = next(((v, a) for v, a, r in play.judgements.refusals if r is reply), ("", b""))
+        return Judged(Decision(verb, about.decode("utf-8", "backslashreplace"), "refused", str(reply)))
+
+    async def _after(self, question: Question, play: Play, judged: list[Judged], say: Language) -> Explanation:
+        intake, built = play.intake, play.built
+        cleaned = intake.cleaned
+        rewriting: tuple[Lookup, ...] = ()
+        routes: list[Route] = []
+        notes: list[str] = []
+        if not play.login_possible:
+            notes.append(say(NO_LOGIN, login=question.login))
+        if any(a.restriction == "check_policy_service" for j in judged for a in j.asked):
+            notes.append(say(ASKED_SERVICE))
+        if cleaned is not None:
+            rewriting = self.tables.since(intake.mark, watch.CLEANING)
+            if cleaned.reject is None and not cleaned.discard:
+                routes = [await self._route(one.address, one.original, cleaned, play) for one in cleaned.recipients]
+        return Explanation(
+            question=question,
+            service=built.service.name,
+            place=str(built.service.origin) if built.service.origin else "",
+            client_name=play.session.client.name,
+            session=tuple(play.script.lines),
+            judged=tuple(judged),
+            accepted=cleaned is not None and cleaned.reject is None,
+            sender=cleaned.sender if cleaned else question.sender,
+            rewriting=rewriting,
+            routes=tuple(routes),
+            notes=tuple(notes),
+            log=tuple(play.log.lines),
+        )
+
+    async def _route(self, address: str, original: str, cleaned: Cleaned, play: Play) -> Route:
+        mark = len(self.tables.heard)
+        found = await self.house.resolver.resolve(address, cleaned.sender)
+        if isinstance(found, Deferred):
+            return Route(address, original, "", "", "", "", trouble=found.why)
+        lookups = self.tables.since(mark, watch.ROUTING)
+        chosen = play.intake.forced.filter or cleaned.filter
+        reason, origin = found.reason, found.origin
+        program = self.house.program(found.transport)
+        nexthop, transport = found.nexthop, found.transport
+        if chosen:
+            transport, _, nexthop = chosen.partition(":")
+            program, reason, origin = self.house.program(transport), "FILTER", None
+        targets: tuple[Target, ...] = ()
+        if program in AT_ONCE:
+            end = AT_ONCE[program](nexthop)
+            targets = (Target(address, _status(end), end.text, end.enhanced),)
+        elif program in ("local", "virtual"):
+            mark = len(self.tables.heard)
+            targets = await self._mailboxes(Recipient(1, address, original), program, cleaned)
+            lookups += self.tables.since(mark, watch.DELIVERING)
+        return Route(
+            found.address, original, found.kind.value, transport, program, nexthop, reason, _place(origin, found),
+            lookups, targets,
+        )  # fmt: skip
+
+    async def _mailboxes(self, recipient: Recipient, program: str, cleaned: Cleaned) -> tuple[Target, ...]:
+        """By the worker's own Mailboxes, with an agent that says where instead of writing."""
+        agent = _Places(self.settings)
+        house = self.house
+        boxes = Mailboxes(self.settings, house.tables, house.aliases, house.finder, agent)  # type: ignore[arg-type]
+        message = Message(
+            NUMBER, time.time(), cleaned.sender, len(cleaned.content), Attributes(), (recipient,), cleaned.content
+        )
+        local, virtual = ([recipient], []) if program == "local" else ([], [recipient])
+        ended = await boxes.deliver(Work(message, cleaned.content, time.time()), local, virtual)
+        return tuple(target for end in ended for target in _targets(end))
+
+    def close(self) -> None:
+        """Release tables and back ends."""
+        for authenticator in {id(b.authenticator): b.authenticator for b in self.services}.values():
+            if authenticator is not None:
+                authenticator.close()
+        self.house.tables.close()
+
+
+class _Places:
+    """Stands in for the local process: answers each target with its mailbox."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._local = LocalMailboxes(settings, Users.configured(settings))
+        self._virtual = VirtualMailboxes(settings, not settings.system.root or settings.flag("tayori_single_user"))
+
+    async def deliver(
+        self, number: int, content: bytes, targets: tuple[Wanted, ...], recovered: bool = False
+    ) -> Sequence[Result]:
+        """One Result per target."""
+        return [self._one(target) for target in targets]
+
+    def _one(self, target: Wanted) -> Result:
+        place = self._local.place(target) if target.kind == "local" else self._virtual.place(target)
+        if isinstance(place, Result):
+            return place
+        return Result(target.n, "sent", "2.0.0", f"{place.path}/" if place.maildir else place.path)
+
+
+def _targets(end: Ended) -> list[Target]:
+    address = end.address or end.recipient.address
+    if end.forwards:
+        return [Target(forward, "forwarded", f"{end.recipient.address}") for forward in end.forwards]
+    return [Target(address, _status(end.outcome), end.outcome.text, end.outcome.enhanced)]
+
+
+def _status(outcome: object) -> str:
+    if isinstance(outcome, Delivered):
+        return "delivered"
+    return "bounced" if isinstance(outcome, BouncedDelivery) else "deferred"
+
+
+def _place(origin: Origin | None, found: Resolved) -> str:
+    return str(origin or found.origin or "")
