@@ -12,7 +12,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_ANY_END = re.compile(rb"\.\r?\n")
+MOST_CRS = 8
+"""CRs before an LF that the mode "no" takes for one line end, as Postfix does with any number of them."""
+_ANY_LINE_END = re.compile(rb"\r{0,%d}\n" % MOST_CRS)
+TAIL = 3 + MOST_CRS
+"""Bytes of the longest end of a body, less its last: kept when the rest is thrown away."""
 END = b"\r\n.\r\n"
 
 
@@ -113,14 +117,14 @@ class Framing:
         buffer = self._buffer
         if self.bare == "no":
             if not self._dropped and buffer.startswith(b"."):
-                match = _ANY_END.match(buffer)
+                match = _ANY_LINE_END.match(buffer, 1)
                 if match is not None:
                     return 0, match.end()
-            at = buffer.find(b"\n.", max(0, self._scanned - 3))
+            at = buffer.find(b"\n.", max(0, self._scanned - 2 - MOST_CRS))
             while at >= 0:
-                tail = buffer[at + 2 : at + 4]
-                if tail[:1] == b"\n" or tail == b"\r\n":
-                    return at + 1, at + (3 if tail[:1] == b"\n" else 4)
+                match = _ANY_LINE_END.match(buffer, at + 2)
+                if match is not None:
+                    return at + 1, match.end()
                 at = buffer.find(b"\n.", at + 2)
         else:
             if not self._dropped and buffer.startswith(b".\r\n"):
@@ -133,9 +137,9 @@ class Framing:
 
     def _bound(self) -> None:
         """Past the limit only the tail is kept, enough to see the end."""
-        if self._limit and self._dropped + len(self._buffer) > self._limit + 5:
+        if self._limit and self._dropped + len(self._buffer) > self._limit + TAIL:
             self._overflow = True
-            excess = len(self._buffer) - 5
+            excess = len(self._buffer) - TAIL
             if excess > 0:
                 del self._buffer[:excess]
                 self._dropped += excess
