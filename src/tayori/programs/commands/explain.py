@@ -22,7 +22,7 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.programs.commands.check import DEFAULT_DIRECTORY
-from tayori.programs.explain.text import lines
+from tayori.programs.explain.text import lines, shorten
 from tayori.programs.explain.values import Explanation, Question
 from tayori.programs.explain.walk import Explainer
 from tayori.programs.language import Language, choose
@@ -104,7 +104,7 @@ def main(argv: list[str]) -> int:
     if options.json:
         print(as_json(found))
     else:
-        print("\n".join(lines(found, say)))
+        print(shorten("\n".join(lines(found, say)), os.path.abspath(options.directory)))
     refused = any(not one.decision.good for one in found.judged)
     return 0 if found.accepted and not refused else EX_NO
 

@@ -13,6 +13,7 @@ from typing import cast
 
 from tayori.config.settings import Settings
 from tayori.net.stream import Stream
+from tayori.net.tls import TlsSession
 from tayori.policy.facts import Facts, LoginFacts, TlsFacts
 from tayori.policy.rates import Board
 from tayori.policy.verdict import Verdict
@@ -128,14 +129,14 @@ class DryIntake(Intake):
         return False
 
 
-class Script:
+class Script(Stream):
     """The client's side as a Stream: the next command comes when the session waits for one."""
 
     def __init__(self, question: Question, server: tuple[str, int], tls: bool) -> None:
-        self.timeout = 60.0
+        super().__init__()
         self.peer = question.client, question.port or 40000
         self.local = server
-        self.tls = SimpleNamespace(bindings={}) if tls else None
+        self.tls = cast(TlsSession, SimpleNamespace(bindings={})) if tls else None
         self.lines: list[Line] = []
         self._command = ""
         self._reply = b""
@@ -191,6 +192,9 @@ class Script:
         """The client never speaks before its turn."""
         return False
 
+    async def drain(self) -> None:
+        """Nothing waits."""
+
     def write_eof(self) -> None:
         """The server has no more to say."""
 
@@ -243,7 +247,7 @@ class Play:
         service = replace(service, options=options, client_names=names)
         tls = question.tls or built.options.tls_wrapper
         self.script = Script(question, ("127.0.0.1", port_of(built)), tls)
-        session = self.session = Session(service, cast(Stream, self.script))
+        session = self.session = Session(service, self.script)
         if tls:
             session.tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
         self.offered = await offered(session)

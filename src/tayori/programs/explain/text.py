@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -45,7 +46,7 @@ def lines(found: Explanation, say: Language) -> Iterator[str]:
     yield say("Client {name}[{address}], HELO {helo}, service {service}{place}", name=found.client_name,
               address=question.client, helo=question.helo, service=found.service,
               place=f" ({found.place})" if found.place else "")  # fmt: skip
-    known = [say("logged in as {login}", login=question.login)] if question.login else []
+    known = [say("logged in as {login}", login=found.login)] if found.login else []
     known += [say("with TLS")] if question.tls else []
     if known:
         yield ", ".join(known)
@@ -170,6 +171,11 @@ def _route(route: Route, say: Language) -> Iterator[str]:
         yield f"    {shown(lookup, say)}"
     for target in route.targets:
         yield "  " + say(TARGETS[target.status], address=target.address, where=target.where)
+
+
+def shorten(text: str, directory: str) -> str:
+    """Places inside the configuration folder without the folder: `main.cf:12`."""
+    return re.sub(rf"{re.escape(directory.rstrip('/'))}/(?=[^\s/:]+:\d)", "", text)
 
 
 def _wrapped(text: str, first: str) -> list[str]:

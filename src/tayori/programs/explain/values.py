@@ -100,6 +100,7 @@ class Explanation(msgspec.Struct, frozen=True):
     session: tuple[Line, ...]
     judged: tuple[Judged, ...]
     accepted: bool
+    login: str = ""
     sender: str = ""
     rewriting: tuple[Lookup, ...] = ()
     routes: tuple[Route, ...] = ()

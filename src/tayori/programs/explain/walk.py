@@ -47,7 +47,8 @@ class Explainer:
         """By name, port, or `address:port`; "" is the first. Raises ConfigError when there is none."""
         for built in self.services:
             name = built.service.name
-            if not wanted or wanted in (name, name.rpartition(":")[2]) or (port and causes.port_of(built) == port):
+            same = wanted in (name, name.rpartition(":")[2]) if wanted else not port or causes.port_of(built) == port
+            if same:
                 return built
         known = ", ".join(built.service.name for built in self.services) or "none"
         raise ConfigError(f"no smtpd service {wanted or port} in master.cf (there are: {known})", None, "")
@@ -121,6 +122,7 @@ class Explainer:
             session=tuple(play.script.lines),
             judged=tuple(judged),
             accepted=cleaned is not None and cleaned.reject is None,
+            login=play.session.login.username if play.session.login else "",
             sender=cleaned.sender if cleaned else question.sender,
             rewriting=rewriting,
             routes=tuple(routes),

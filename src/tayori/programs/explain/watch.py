@@ -74,7 +74,8 @@ class WatchedTables(Tables):
             name = self._parameter(table, parameters)
             if isinstance(answer, Found):
                 place = str(answer.origin) if answer.origin else ""
-                found[Lookup(name, table, key, answer.value, place)] = None
+                value = answer.value if "unix:" not in table else key  # an account's whole line says too much
+                found[Lookup(name, table, key, value, place)] = None
             else:
                 found[Lookup(name, table, key, getattr(answer, "why", ""), failed=True)] = None
         return tuple(found)

@@ -35,6 +35,8 @@ CREATE INDEX outcome_number ON outcome (number);
 CREATE INDEX outcome_at ON outcome (at);
 """
 BATCH = 2000
+ACCEPTED, REFUSED = 1, 2
+"""Bits of record.ok."""
 _encode = msgspec.msgpack.Encoder().encode
 _records = msgspec.msgpack.Decoder(Record)
 _outcomes = msgspec.msgpack.Decoder(Outcome)
@@ -164,7 +166,7 @@ class Store:
 def _row(record: Record) -> tuple[float, int, int, str, str, str, str, bytes]:
     recipients = _SEPARATOR.join(record.recipients).lower()
     client = f"{record.client}{_SEPARATOR}{record.client_name}{_SEPARATOR}{record.helo or ''}".lower()
-    ok = int(record.accepted and not record.refusals)
+    ok = int(record.accepted) * ACCEPTED + bool(record.refusals) * REFUSED
     sender = "" if record.sender is None else f"<{record.sender.lower()}>"
     return record.when, record.number, ok, client, sender, recipients, record.login.lower(), _encode(record)
 
