@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from faults import killing  # noqa: E402
+from faults import killing
 
 
 def main() -> None:

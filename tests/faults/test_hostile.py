@@ -221,7 +221,7 @@ def test_connections_dropped_anywhere(server: Server) -> None:
     dialogue = (
         b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<taro@example.com>\r\nDATA\r\nSubject: cut\r\n\r\nx\r\n.\r"
     )
-    for at in range(0, len(dialogue) + 1):
+    for at in range(len(dialogue) + 1):
         with server.connect() as sock:
             sock.sendall(dialogue[:at])
     time.sleep(0.3)

@@ -158,13 +158,14 @@ class SqliteQueue:
         try:
             store = Store(self.folder)
         except (sqlite3.Error, OSError) as error:
-            self._ended(error)
+            self._ended(error, _Work())
             return
+        work: _Work | None = _Work()
         try:
             while (work := self._next()) is not None:
                 self._commit(store, work)
         except BaseException as error:
-            self._ended(error)
+            self._ended(error, work or _Work())
             raise
         finally:
             store.close()
@@ -182,14 +183,15 @@ class SqliteQueue:
             work, self._work = self._work, _Work()
             return work
 
-    def _ended(self, error: BaseException) -> None:
+    def _ended(self, error: BaseException, hand: _Work) -> None:
         """The thread cannot go on: all who wait learn of it, and whoever comes later too."""
         _log.error("the queue's writer has ended: %s: %s", type(error).__name__, error)
         with self._condition:
             self._broken = f"the queue's writer has ended: {error}"
-            work, self._work = self._work, _Work()
-        waiting = (*work.accepted, *work.settled, *(future for _, future in work.calls))
-        self._tell([(future, None, QueueBroken(self._broken)) for future in waiting])
+            later, self._work = self._work, _Work()
+        for work in (hand, later):
+            waiting = (*work.accepted, *work.settled, *(future for _, future in work.calls))
+            self._tell([(future, None, QueueBroken(self._broken)) for future in waiting])
         if self._on_ended is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._on_ended)
