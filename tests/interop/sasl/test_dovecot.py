@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from interop.sasl.peers import PASSWORD, connects, running, short_folder, wait_for
-from support.peers import missing, need_root, require
+from interop.sasl import servers
+from interop.sasl.peers import PASSWORD
+from interop.sasl.servers import Peer
 from support.ports import free_port
 from tayori.config.settings import Settings
 from tayori.config.smtpdconf import SmtpdConf
@@ -23,75 +21,11 @@ from tayori.sasl.steps import Challenge, Failure, Success
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater
 from tayori.sasl.verifiers.rimap import Rimap
 
-CONF = """
-protocols = imap
-listen = 127.0.0.1
-base_dir = {folder}/run
-log_path = {folder}/log
-default_internal_user = dovecot
-default_login_user = dovenull
-ssl = no
-disable_plaintext_auth = no
-auth_mechanisms = plain login cram-md5 scram-sha-256
-auth_failure_delay = 0
-auth_username_chars =
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {folder}/users
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={folder}/home
-}}
-service auth {{
-  unix_listener {folder}/auth {{
-    mode = 0666
-  }}
-  inet_listener {{
-    address = 127.0.0.1
-    port = {auth_port}
-  }}
-}}
-service imap-login {{
-  inet_listener imap {{
-    port = {imap_port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-mail_location = maildir:{folder}/home/Maildir
-"""
-
-
-@dataclass
-class Peer:
-    folder: Path
-    imap_port: int
-    auth_port: int
-
 
 @pytest.fixture(scope="module")
 def dovecot() -> Iterator[Peer]:
-    need_root("Dovecot's processes have users of their own")
-    program = require("dovecot", "dovecot-core")
-    if not Path("/usr/lib/dovecot/imap").exists():
-        missing("dovecot-imapd is not installed")
-    with short_folder() as folder:
-        user = pwd.getpwnam("nobody")
-        (folder / "home").mkdir()
-        os.chown(folder / "home", user.pw_uid, user.pw_gid)
-        (folder / "users").write_text(f'taro:{{PLAIN}}{PASSWORD}\nquote:{{PLAIN}}a"b\\c\n日本:{{PLAIN}}{PASSWORD}\n')
-        (folder / "users").chmod(0o644)
-        peer = Peer(folder, free_port(), free_port())
-        (folder / "dovecot.conf").write_text(
-            CONF.format(
-                folder=folder, uid=user.pw_uid, gid=user.pw_gid, imap_port=peer.imap_port, auth_port=peer.auth_port
-            )
-        )
-        with running(program, "-F", "-c", str(folder / "dovecot.conf"), log=folder / "out"):
-            wait_for(lambda: (folder / "auth").exists() and connects(peer.imap_port))
-            yield peer
+    with servers.dovecot() as peer:
+        yield peer
 
 
 def authenticator(path: str, seen: list[LoginRecord], **values: str) -> Authenticator:
@@ -124,7 +58,7 @@ def test_mechanisms_pass_through(dovecot: Peer) -> None:
         seen: list[LoginRecord] = []
         auth = authenticator(path, seen)
         await auth.start()
-        assert set(auth.offered(True)) == {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"}
+        assert set(auth.offered(True)) == {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"}
         for mechanism in auth.offered(True):
             assert await login(auth, mechanism, "taro", PASSWORD) == Success("taro"), mechanism
         bad = await login(auth, "PLAIN", "taro", "bad")
@@ -146,7 +80,7 @@ def test_security_options_and_a_broken_path(dovecot: Peer) -> None:
         both = {"smtpd_sasl_security_options": "noplaintext", "smtpd_sasl_tls_security_options": "noanonymous"}
         auth = authenticator(path, [], **both)
         await auth.start()
-        assert set(auth.offered(False)) == {"CRAM-MD5", "SCRAM-SHA-256"}
+        assert set(auth.offered(False)) == {"CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"}
         auth.close()
         auth = authenticator("/nonexistent/auth", [])
         await auth.start()

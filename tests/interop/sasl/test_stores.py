@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from interop.sasl.peers import PASSWORD, connects, running, short_folder, wait_for
+from interop.sasl import servers
+from interop.sasl.peers import PASSWORD
 from support.peers import missing, require
 from support.ports import free_port
 from tayori.config import smtpdconf
@@ -159,17 +159,8 @@ def test_sqlite(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[tuple[Path, int]]:
-    initdb, server = require("initdb", "postgresql"), require("postgres", "postgresql")
-    owner = "postgres" if os.geteuid() == 0 else ""
-    more = {"user": owner} if owner else {}
-    with short_folder(owner) as folder:
-        command = [initdb, "-D", str(folder / "db"), "-U", "tayori", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", **more)  # type: ignore[call-overload]
-        port = free_port()
-        flags = ("-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-k", str(folder), "-F")
-        with running(server, "-D", str(folder / "db"), *flags, cwd="/", **more):
-            wait_for(lambda: connects(port))
-            yield folder, port
+    with servers.postgresql() as found:
+        yield found
 
 
 @pytest.mark.peer
@@ -177,14 +168,6 @@ def test_postgresql(postgres: tuple[Path, int]) -> None:
     import psycopg
 
     _folder, port = postgres
-    wait_for(
-        lambda: (
-            subprocess.run(
-                [require("pg_isready", "postgresql-client"), "-h", "127.0.0.1", "-p", str(port)]
-            ).returncode
-            == 0
-        )
-    )
     with psycopg.connect(host="127.0.0.1", port=port, user="tayori", dbname="postgres", autocommit=True) as db:
         db.execute("CREATE TABLE users (name TEXT, realm TEXT, password TEXT)")
         for user, password in rows().items():
@@ -195,109 +178,27 @@ def test_postgresql(postgres: tuple[Path, int]) -> None:
 
 @pytest.mark.peer
 def test_mariadb() -> None:
-    import pymysql
-
-    install, server = require("mariadb-install-db", "mariadb-server"), require("mariadbd", "mariadb-server")
-    owner = "mysql" if os.geteuid() == 0 else ""
-    with short_folder(owner) as folder:
-        user = [f"--user={owner}"] if owner else []
-        command = [
-            install,
-            "--no-defaults",
-            f"--datadir={folder}/db",
-            "--auth-root-authentication-method=normal",
-            *user,
-        ]
-        subprocess.run(command, check=True, capture_output=True)
-        port, socket = free_port(), folder / "s"
-        flags = (f"--datadir={folder}/db", f"--socket={socket}", f"--port={port}", "--bind-address=127.0.0.1", *user)
-        with running(server, "--no-defaults", *flags, f"--pid-file={folder}/pid"):
-            wait_for(lambda: socket.exists() and connects(port), 30)
-            db = pymysql.connect(unix_socket=str(socket), user="root", charset="utf8mb4", autocommit=True)
-            with db.cursor() as cursor:
-                cursor.execute("CREATE DATABASE mail CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
-                cursor.execute(
-                    "CREATE TABLE mail.users (name VARCHAR(100), realm VARCHAR(100), password VARCHAR(300))"
-                )
-                cursor.executemany(
-                    "INSERT INTO mail.users VALUES (%s, %s, %s)", [(u, HOST, p) for u, p in rows().items()]
-                )
-                for host in ("localhost", "127.0.0.1"):
-                    cursor.execute(f"CREATE USER 'sasl'@'{host}' IDENTIFIED BY 'pw'")
-                    cursor.execute(f"GRANT SELECT ON mail.users TO 'sasl'@'{host}'")
-            db.close()
-            account = f"sql_user: sasl\nsql_passwd: pw\nsql_database: mail\n{SELECT}"
-            try_sql(f"sql_engine: mysql\nsql_hostnames: 127.0.0.1:{port}\n{account}")
-            wrong = Sql.from_conf(
-                smtpdconf.parse(
-                    f"sql_engine: mysql\nsql_hostnames: 127.0.0.1:{port}\n{account.replace(': pw', ': no')}", "s"
-                ),
-                HOST,
+    with servers.mariadb() as (db, port):
+        with db.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO mail.users VALUES (%s, %s, %s)", [(u, HOST, p) for u, p in rows().items()]
             )
-            answer = check(wrong, "plain", PASSWORD)
-            assert isinstance(answer, TryLater) and "denied" in answer.why
-
-
-LDIF = f"""dn: dc=example,dc=com
-objectClass: dcObject
-objectClass: organization
-o: x
-dc: example
-
-dn: uid=taro,dc=example,dc=com
-objectClass: inetOrgPerson
-uid: taro
-cn: taro
-sn: taro
-userPassword: {PASSWORD}
-
-dn: uid=twin,dc=example,dc=com
-objectClass: inetOrgPerson
-uid: twin
-uid: taro2
-cn: a
-sn: a
-userPassword: x
-
-dn: uid=proxy,dc=example,dc=com
-objectClass: inetOrgPerson
-uid: proxy
-cn: proxy
-sn: proxy
-authzTo: dn.regex:^uid=[^,]*,dc=example,dc=com$
-userPassword: proxypw
-"""
+        account = f"sql_user: sasl\nsql_passwd: pw\nsql_database: mail\n{SELECT}"
+        try_sql(f"sql_engine: mysql\nsql_hostnames: 127.0.0.1:{port}\n{account}")
+        wrong = Sql.from_conf(
+            smtpdconf.parse(
+                f"sql_engine: mysql\nsql_hostnames: 127.0.0.1:{port}\n{account.replace(': pw', ': no')}", "s"
+            ),
+            HOST,
+        )
+        answer = check(wrong, "plain", PASSWORD)
+        assert isinstance(answer, TryLater) and "denied" in answer.why
 
 
 @pytest.fixture(scope="module")
 def ldap() -> Iterator[str]:
-    try:
-        import bonsai  # noqa: F401
-    except ImportError:
-        missing("the bonsai library is not installed (make setup EXTRAS=all)")
-    slapd, slapadd = require("slapd"), require("slapadd", "slapd")
-    with short_folder() as folder:
-        (folder / "db").mkdir()
-        modules = next((p for p in ("/usr/lib/ldap", "/usr/lib/openldap") if Path(p).is_dir()), "/usr/lib/ldap")
-        (folder / "slapd.conf").write_text(
-            "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n"
-            "include /etc/ldap/schema/inetorgperson.schema\n"
-            f"modulepath {modules}\nmoduleload back_mdb\npidfile {folder}/pid\n"
-            "sasl-auxprops slapd\nauthz-policy to\n"
-            "authz-regexp uid=([^,]*),cn=[^,]*,cn=auth uid=$1,dc=example,dc=com\n"
-            "authz-regexp uid=([^,]*),cn=[^,]*,cn=[^,]*,cn=auth uid=$1,dc=example,dc=com\n"
-            f'database mdb\nsuffix "dc=example,dc=com"\nrootdn "cn=admin,dc=example,dc=com"\nrootpw adminpw\ndirectory {folder}/db\n'
-            "access to attrs=userPassword by self read by anonymous auth\naccess to * by * read\n"
-        )
-        (folder / "x.ldif").write_text(LDIF)
-        added = subprocess.run(
-            [slapadd, "-f", str(folder / "slapd.conf"), "-l", str(folder / "x.ldif")], capture_output=True, text=True
-        )
-        assert added.returncode == 0, added.stderr
-        port = free_port()
-        with running(slapd, "-h", f"ldap://127.0.0.1:{port}", "-f", str(folder / "slapd.conf"), "-d", "0"):
-            wait_for(lambda: connects(port))
-            yield f"ldap://127.0.0.1:{port}"
+    with servers.openldap() as url:
+        yield url
 
 
 @pytest.mark.peer

@@ -25,7 +25,7 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
     authzid = utf8(response, "authorisation name")
     if not context.external:
         return Failure("no client certificate that names a user")
-    return acting_as(context.external, authzid, context.external)
+    return acting_as(context.external, authzid, context.external, context.realm)
 
 
 def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:

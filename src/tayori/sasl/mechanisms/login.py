@@ -23,8 +23,10 @@ from tayori.sasl.steps import Challenge, CheckPassword, SaslError
 
 def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
     """An initial response is the user name, as Cyrus takes it."""
-    authcid = name(initial if initial is not None else (yield Challenge(b"Username:")))
-    password = utf8((yield Challenge(b"Password:")), "password")
+    given = initial if initial is not None else (yield Challenge(b"Username:"))
+    secret = yield Challenge(b"Password:")  # asked for even after a bad name, so that a client never gets out of step
+    authcid = name(given)
+    password = utf8(secret, "password")
     if not password:
         raise Broken("empty password")
     verdict = yield CheckPassword(authcid, password, "", context.realm)

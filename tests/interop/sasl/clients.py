@@ -1,0 +1,134 @@
+"""Real mail clients, each asked to log in with one mechanism at a server on loopback: `CLIENTS[name](login)`."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import ssl
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from interop.sasl.pki import Pki
+from support.peers import require
+
+SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Login:
+    """What to try. The server is localhost:`port` and offers STARTTLS with a certificate of `pki`."""
+
+    port: int
+    mechanism: str
+    user: str
+    password: str
+    pki: Pki
+    folder: Path
+    token: str = ""
+
+
+def run(login: Login, *command: str, typed: str = "") -> str:
+    """A program's whole output; it is ended after SECONDS."""
+    home = {**os.environ, "HOME": str(login.folder), "LC_ALL": "C.UTF-8"}
+    made = subprocess.run(
+        ["timeout", str(SECONDS), *command], input=typed.encode(), capture_output=True, env=home, timeout=SECONDS + 5
+    )
+    return (made.stdout + made.stderr).decode("utf-8", "replace") + f"\nexit {made.returncode}\n"
+
+
+def gsasl(login: Login) -> bool:
+    """GNU SASL's own program, with its SMTP mode."""
+    more = ["--starttls", f"--x509-ca-file={login.pki.authority}"]
+    if not login.mechanism.endswith("-PLUS"):
+        more.append("--no-cb")
+    if login.mechanism == "EXTERNAL":
+        more += [f"--x509-cert-file={login.pki.client}", f"--x509-key-file={login.pki.client}", "-z", ""]
+    if login.mechanism == "ANONYMOUS":
+        more += ["-n", "trace"]
+    elif login.mechanism != "EXTERNAL":
+        more += ["-a", login.user, "-p", login.password]
+    said = run(
+        login, require("gsasl"), "--smtp", "--verbose", "-m", login.mechanism, "--service=smtp", *more,
+        "--hostname=localhost", "--quality-of-protection=qop-auth", f"--connect=localhost:{login.port}",
+        typed="QUIT\n",
+    )  # fmt: skip
+    return "235 2.7.0" in said
+
+
+def smtptest(login: Login) -> bool:
+    """Cyrus's smtptest with libsasl2's plug-ins."""
+    certificate = str(login.pki.client) if login.mechanism == "EXTERNAL" else ""
+    said = run(
+        login, require("smtptest", "cyrus-clients"), "-p", str(login.port), "-m", login.mechanism, "-a", login.user,
+        "-u", "" if login.mechanism == "EXTERNAL" else login.user, "-w", login.password, "-t", certificate,
+        "localhost", typed="QUIT\r\n",
+    )  # fmt: skip
+    return "235 2.7.0" in said
+
+
+def swaks(login: Login) -> bool:
+    """swaks, the Swiss army knife for SMTP."""
+    said = run(
+        login, require("swaks"), "--server", "localhost", "--port", str(login.port), "--tls", "--auth",
+        login.mechanism, "--auth-user", login.user, "--auth-password", login.password, "--quit-after", "AUTH",
+    )  # fmt: skip
+    return "235 2.7.0" in said
+
+
+def smtplib_(login: Login) -> bool:
+    """Python's standard library."""
+    context = ssl.create_default_context(cafile=str(login.pki.authority))
+    with smtplib.SMTP("localhost", login.port, timeout=SECONDS) as client:
+        client.starttls(context=context)
+        client.ehlo()
+        client.user, client.password = login.user, login.password
+        method = getattr(client, "auth_" + login.mechanism.lower().replace("-", "_"))
+        try:
+            return client.auth(login.mechanism, method)[0] == 235
+        except smtplib.SMTPAuthenticationError:
+            return False
+
+
+def curl(login: Login) -> bool:
+    """curl's SMTP; it is let in when VRFY is reached."""
+    more = ["--login-options", f"AUTH={login.mechanism}", "-u", f"{login.user}:{login.password}"]
+    if login.mechanism == "EXTERNAL":
+        more = ["--cert", str(login.pki.client), "--login-options", "AUTH=EXTERNAL", "-u", f"{login.user}:"]
+    elif login.token:
+        more = ["--login-options", f"AUTH={login.mechanism}", "-u", login.user, "--oauth2-bearer", login.token]
+    said = run(
+        login, require("curl"), "-sv", "--ssl-reqd", "--cacert", str(login.pki.authority), *more,
+        "-X", "NOOP", f"smtp://localhost:{login.port}/client.example",
+    )  # fmt: skip
+    return "235 2.7.0" in said
+
+
+def msmtp(login: Login) -> bool:
+    """msmtp, with GNU SASL inside; a whole message is sent."""
+    lines = [
+        "account default", "host localhost", f"port {login.port}", "tls on", "tls_starttls on",
+        f"tls_trust_file {login.pki.authority}", "from client@example.org", f"auth {login.mechanism.lower()}",
+        f"user {login.user}", f"password {login.token or login.password}",
+    ]  # fmt: skip
+    if login.mechanism == "EXTERNAL":
+        lines += [f"tls_cert_file {login.pki.client}", f"tls_key_file {login.pki.client}"]
+    conf = login.folder / f"msmtp-{login.mechanism}"
+    conf.write_text("\n".join(lines) + "\n")
+    conf.chmod(0o600)
+    said = run(
+        login, require("msmtp"), "-C", str(conf), "-d", "taro@example.com", typed="Subject: x\n\nhello\n"
+    )  # fmt: skip
+    conf.unlink()
+    return "235 2.7.0" in said
+
+
+CLIENTS: dict[str, Callable[[Login], bool]] = {
+    "gsasl": gsasl,
+    "smtptest": smtptest,
+    "swaks": swaks,
+    "smtplib": smtplib_,
+    "curl": curl,
+    "msmtp": msmtp,
+}
