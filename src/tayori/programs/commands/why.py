@@ -25,7 +25,7 @@ from tayori.programs.explain.walk import Explainer
 from tayori.programs.history.query import BadQuery, anybody
 from tayori.programs.history.record import Decision, Record, code_of
 from tayori.programs.history.replay import facts, situation
-from tayori.programs.history.store import REFUSED, Reader
+from tayori.programs.history.store import JUDGED, REFUSED, Reader
 from tayori.programs.history.tell import story
 from tayori.programs.language import Language
 
@@ -44,7 +44,7 @@ def refusal(reader: Reader, what: str) -> tuple[Record, Decision] | None:
     if not found:
         code = ""
         if what == "last":
-            found = reader.records(f"ok & {REFUSED}", (), 1)
+            found = reader.records(f"ok & {JUDGED}", (), 1) or reader.records(f"ok & {REFUSED}", (), 1)
         elif number_of(what):
             found = reader.records("number = ?", (number_of(what),))
         elif "@" in what:

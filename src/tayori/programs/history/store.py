@@ -2,7 +2,8 @@
 
 synchronous=OFF: a power cut may cost the newest minutes, never a mail. Writers of all workers take turns on a file
 lock, which covers checkpoints too (as in the queue: SQLite before 3.51.3); readers never block them. A file that
-cannot be read any more is set aside and a new one begun.
+cannot be read any more is set aside and a new one begun. Rows lie in the order of time, give or take the second that
+they waited for the disk, so their ids serve as an index of time and none has to be kept.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ SCHEMA = """
 CREATE TABLE record (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, number INTEGER NOT NULL, ok INTEGER NOT NULL, client TEXT NOT NULL,
     sender TEXT NOT NULL, recipients TEXT NOT NULL, login TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX record_at ON record (at);
 CREATE INDEX record_number ON record (number) WHERE number <> 0;
 CREATE TABLE code (code TEXT NOT NULL, record INTEGER NOT NULL);
 CREATE INDEX code_code ON code (code);
@@ -32,11 +32,12 @@ CREATE TABLE outcome (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, number INTEGER NOT NULL, status TEXT NOT NULL, address TEXT NOT NULL,
     original TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX outcome_number ON outcome (number);
-CREATE INDEX outcome_at ON outcome (at);
 """
 BATCH = 2000
-ACCEPTED, REFUSED = 1, 2
-"""Bits of record.ok."""
+MARGIN = 10.0
+"""Seconds by which rows may be out of order."""
+ACCEPTED, REFUSED, JUDGED = 1, 2, 4
+"""Bits of record.ok; JUDGED: a restriction refused."""
 _encode = msgspec.msgpack.Encoder().encode
 _records = msgspec.msgpack.Decoder(Record)
 _outcomes = msgspec.msgpack.Decoder(Outcome)
@@ -134,25 +135,26 @@ class Store:
         return int((pages - free) * page)
 
     def _oldest_part(self) -> float:
-        """A time that a few hundred of the oldest rows lie before."""
-        found = self._base.execute("SELECT at FROM record ORDER BY at LIMIT 1 OFFSET ?", (BATCH,)).fetchone()
-        if found is None:
-            found = self._base.execute("SELECT max(at) FROM record").fetchone()
-        return float(found[0] or 0.0) + 1e-6
+        """A time that some thousand of the oldest rows lie before."""
+        found = self._base.execute(
+            "SELECT max(at) FROM (SELECT at FROM record ORDER BY id LIMIT ?) UNION ALL "
+            "SELECT max(at) FROM (SELECT at FROM outcome ORDER BY id LIMIT ?)",
+            (BATCH, BATCH),
+        ).fetchall()
+        return max((float(at) for (at,) in found if at is not None), default=0.0) + 1e-6
 
     def _remove(self, before: float) -> int:
         base = self._base
-        base.execute("BEGIN IMMEDIATE")
-        base.execute(
-            "DELETE FROM code WHERE record IN (SELECT id FROM record WHERE at < ? ORDER BY at LIMIT ?)",
-            (before, BATCH),
-        )
         removed = 0
+        base.execute("BEGIN IMMEDIATE")
         for table in ("record", "outcome"):
-            removed += base.execute(
-                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE at < ? ORDER BY at LIMIT ?)",  # noqa: S608
-                (before, BATCH),
-            ).rowcount
+            part = f"SELECT id FROM {table} ORDER BY id LIMIT {BATCH}"  # noqa: S608
+            if table == "record":
+                base.execute(
+                    f"DELETE FROM code WHERE record IN (SELECT id FROM record WHERE id IN ({part}) AND at < ?)",  # noqa: S608
+                    (before,),
+                )
+            removed += base.execute(f"DELETE FROM {table} WHERE id IN ({part}) AND at < ?", (before,)).rowcount  # noqa: S608
         base.execute("COMMIT")
         return removed
 
@@ -167,6 +169,7 @@ def _row(record: Record) -> tuple[float, int, int, str, str, str, str, bytes]:
     recipients = _SEPARATOR.join(record.recipients).lower()
     client = f"{record.client}{_SEPARATOR}{record.client_name}{_SEPARATOR}{record.helo or ''}".lower()
     ok = int(record.accepted) * ACCEPTED + bool(record.refusals) * REFUSED
+    ok += any(one.by for one in record.refusals) * JUDGED
     sender = "" if record.sender is None else f"<{record.sender.lower()}>"
     return record.when, record.number, ok, client, sender, recipients, record.login.lower(), _encode(record)
 
@@ -183,24 +186,37 @@ class Reader:
         """The newest `most` (0: all) that fit, oldest first."""
         limit = f"LIMIT {int(most)}" if most else ""
         rows = self._base.execute(
-            f"SELECT body FROM record WHERE {where} ORDER BY at DESC {limit}",  # noqa: S608  clauses of query.py
+            f"SELECT body FROM record WHERE {where} ORDER BY id DESC {limit}",  # noqa: S608  clauses of query.py
             tuple(values),
         )
         return [_records.decode(body) for (body,) in rows][::-1]
 
     def each(self, since: float) -> Iterator[Record]:
         """All records since a time, oldest first, a page at a time."""
-        at, number = since, -1
+        number = self._first(since) - 1
         while True:
             rows = self._base.execute(
-                "SELECT at, id, body FROM record WHERE at > ? OR (at = ? AND id > ?) ORDER BY at, id LIMIT 500",
-                (at, at, number),
+                "SELECT id, body FROM record WHERE id > ? AND at >= ? ORDER BY id LIMIT 500", (number, since)
             ).fetchall()
             if not rows:
                 return
-            at, number = rows[-1][:2]
-            for _, _, body in rows:
+            number = rows[-1][0]
+            for _, body in rows:
                 yield _records.decode(body)
+
+    def _first(self, since: float) -> int:
+        """An id shortly before the first record since a time, by halving."""
+        low, high = self._base.execute("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM record").fetchone()
+        while low < high:
+            middle = (low + high) // 2
+            at = self._base.execute("SELECT at FROM record WHERE id >= ? ORDER BY id LIMIT 1", (middle,)).fetchone()[
+                0
+            ]
+            if at < since - MARGIN:
+                low = middle + 1
+            else:
+                high = middle
+        return int(low)
 
     def by_code(self, code: str) -> list[Record]:
         """Those with a refusal of this code, oldest first."""
