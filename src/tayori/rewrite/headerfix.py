@@ -8,11 +8,13 @@ fields when the message has any; undisclosed_recipients_header stands for a miss
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from email.utils import formatdate
 
 from tayori.config.settings import Settings
 from tayori.protocol.address import quote
 from tayori.protocol.headers import Field, addresses, field, replace_addresses
+from tayori.protocol.received import rfc5322_date
 from tayori.rewrite.mapping import HEADER_RECIPIENT, HEADER_SENDER, Canonical, Mapper
 from tayori.rewrite.results import Deferred
 
@@ -70,7 +72,7 @@ class HeaderFix:
             stamp = formatdate(now, usegmt=True)
             add("Message-Id", f"<{_stamp(stamp)}.{queue_id}@{self._myhostname}>")
         if prefix + "date" not in names:
-            add("Date", formatdate(now, localtime=True))
+            add("Date", rfc5322_date(datetime.fromtimestamp(int(now)).astimezone()))
         if prefix + "from" not in names:
             add("From", self._from(sender, full_name))
         return out

@@ -21,6 +21,7 @@ from tayori.policy.footer import Footer
 from tayori.policy.policy import Policy
 from tayori.policy.rates import Board, Limits, Rates
 from tayori.policy.services import Services
+from tayori.programs.daemons import pipes
 from tayori.programs.daemons.dispatch.remote import Agent
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.daemons.logins import RelayLogins
@@ -40,7 +41,7 @@ from tayori.tables.registry import Tables
 
 MAX_KNOWN = 10_000
 KNOWN_SECONDS = 10.0
-PROGRAMS_REMOTE = ("smtp", "lmtp", "pipe")
+PROGRAMS_REMOTE = ("smtp", "lmtp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,13 @@ def furnish(settings: Settings, services: Iterable[Service], tables: Tables | No
     dns = Dns()
     names = DnsNames(settings, dns)
     transports = dict(DEFAULT_TRANSPORTS)
-    agents: dict[str, Agent] = {}
+    agents: dict[str, Agent] = dict(pipes.agents(settings, services))
     by_name = {s.name: s for s in services if s.kind != "inet"}
     transports |= {name: "retry" if name == "retry" else service.command for name, service in by_name.items()}
     for name, program in transports.items():
-        if program in PROGRAMS_REMOTE:
+        if program == "pipe" and settings.system.root and not settings.flag("tayori_single_user"):
+            agents[name] = pipes.PipeClient(str(Layout.of(settings).pipe_socket), name)
+        elif program in PROGRAMS_REMOTE:
             agents[name] = _agent(name, program, by_name.get(name), settings, names, tables)
     return House(
         settings=settings,
@@ -160,11 +163,6 @@ def _agent(
     name: str, program: str, service: Service | None, settings: Settings, names: DnsNames, tables: Tables
 ) -> Agent:
     own = settings.with_overrides(service.overrides) if service else settings
-    if program == "pipe":
-        from tayori.delivery.pipe import pipe_agent
-
-        assert service is not None
-        return pipe_agent(own, name, service.args, service.origin)
     prefix = "lmtp" if program == "lmtp" else "smtp"
     return SmtpAgent(own, names, lmtp=program == "lmtp", logins=RelayLogins.of(own, tables, prefix))
 

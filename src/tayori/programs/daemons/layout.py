@@ -51,6 +51,11 @@ class Layout:
         return self.root / "private" / "local"
 
     @property
+    def pipe_socket(self) -> Path:
+        """Where workers talk to the pipe process."""
+        return self.root / "private" / "pipe"
+
+    @property
     def maildrop(self) -> Path:
         """Mail left by sendmail while the server was down."""
         return self.root / "maildrop"

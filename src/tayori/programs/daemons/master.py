@@ -24,7 +24,7 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.policy.rates import Board
-from tayori.programs.daemons import local, worker
+from tayori.programs.daemons import local, pipes, worker
 from tayori.programs.daemons.compose import furnish, smtpd_services
 from tayori.programs.daemons.layout import Layout, Owner, mail_owner
 from tayori.programs.daemons.notify import notify
@@ -132,6 +132,7 @@ class Master:
         self.plan_sockets = self.ports.open(self.settings, self.services)
         self.submit = unix_listener(self.layout.submit_socket, 0o666, self.owner, self.settings)
         self.local = unix_listener(self.layout.local_socket, 0o600, self.owner, self.settings)
+        self.pipe = unix_listener(self.layout.pipe_socket, 0o600, self.owner, self.settings)
         service_log = bool(os.environ.get("INVOCATION_ID")) or not sys.stderr.isatty()
         self.log = MailLog(self.settings, syslog=service_log and self.settings.system.root)
         messages, orphans = self._recover()
@@ -203,6 +204,11 @@ class Master:
         """tayori_workers, or one per core."""
         return min(REGIONS // 2, self.settings.number("tayori_workers") or len(os.sched_getaffinity(0)))
 
+    def helpers(self) -> tuple[str, ...]:
+        """The processes beside the workers: local, and pipe where master.cf runs commands and we are root."""
+        pipes_wanted = any(s.kind != "inet" and s.command == "pipe" for s in self.services)
+        return ("local", "pipe") if pipes_wanted and self.owner is not None else ("local",)
+
     def run(self) -> int:
         """Start children and watch them until SIGTERM; the exit status."""
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -211,7 +217,8 @@ class Master:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda n, _: self.signals.append(n))
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        self.wanted = [Wanted("local", -1, 0.0)] + [Wanted("worker", n, 0.0) for n in range(self.workers())]
+        self.wanted = [Wanted(kind, -1, 0.0) for kind in self.helpers()]
+        self.wanted += [Wanted("worker", n, 0.0) for n in range(self.workers())]
         deadline = 0.0
         while True:
             now = time.monotonic()
@@ -240,7 +247,12 @@ class Master:
                     self._stop()
             self._reap()
         self.log.line("master", "stopped")
-        for path in (self.layout.pid_file, self.layout.submit_socket, self.layout.local_socket):
+        for path in (
+            self.layout.pid_file,
+            self.layout.submit_socket,
+            self.layout.local_socket,
+            self.layout.pipe_socket,
+        ):
             path.unlink(missing_ok=True)
         return 0
 
@@ -262,8 +274,8 @@ class Master:
         due = [w for w in self.wanted if w.at <= now]
         self.wanted = [w for w in self.wanted if w.at > now]
         for want in due:
-            if want.kind == "local":
-                started = self._fork("local", -1, 0)
+            if want.kind != "worker":
+                started = self._fork(want.kind, -1, 0)
             else:
                 self.next_number += 1
                 self.board.clear(want.region)
@@ -320,6 +332,9 @@ class Master:
                 uids = {os.geteuid(), 0} | ({self.owner.uid} if self.owner else set())
                 ready()
                 local.run(self.local, self.settings, allowed_uids=uids, single_user=self.owner is None, tied=tied)
+            elif kind == "pipe":
+                ready()
+                pipes.run(self.pipe, self.settings, self.services, {0} | ({self.owner.uid} if self.owner else set()))
             else:
                 worker.run(self._plan(region, number, tied), ready)
             code = 0
@@ -356,7 +371,7 @@ class Master:
                 child.ready = -1
                 child.up = bool(said)
         settled = not self.wanted and all(c.up for c in self.children.values())
-        if not self.said_ready and settled and len(self.children) == self.workers() + 1:
+        if not self.said_ready and settled and len(self.children) == self.workers() + len(self.helpers()):
             self.said_ready = True
             notify("READY=1")
             self.announce(self.where())
@@ -433,8 +448,10 @@ class Master:
         self.log.line("master", f"reload -- tayori, configuration {self.directory}")
         old = [c for c in self.children.values() if not c.retired]
         self.failures.clear()
-        self.wanted = [w for w in self.wanted if w.kind == "local"]
+        self.wanted = [w for w in self.wanted if w.kind != "worker"]
         self.wanted += [Wanted("worker", region, 0.0) for region in free[: self.workers()]]
+        running = {c.kind for c in old} | {w.kind for w in self.wanted}
+        self.wanted += [Wanted(kind, -1, 0.0) for kind in self.helpers() if kind not in running]
         for child in old:
             if child.kind == "worker":
                 child.retired = True

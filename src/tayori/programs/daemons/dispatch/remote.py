@@ -30,6 +30,7 @@ class Agent(Protocol):
         content: bytes,
         recipients: Iterable[Recipient],
         attributes: Attributes | None = None,
+        queue_id: str = "",
     ) -> Attempt:
         """One outcome per delivery number; never raises for what the other side does."""
         ...
@@ -82,7 +83,9 @@ class Remote:
         attempt = Attempt({})
         try:
             message = work.message
-            attempt = await agent.deliver(nexthop, message.sender, work.content, group, message.attributes)
+            attempt = await agent.deliver(
+                nexthop, message.sender, work.content, group, message.attributes, queue_id=message.id
+            )
         finally:
             self._destinations.finished(transport, nexthop, time.time(), attempt.healthy, attempt.reason, go)
             self._next(transport, nexthop)
