@@ -27,6 +27,7 @@ class Login:
     pki: Pki
     folder: Path
     token: str = ""
+    realm: str = ""
 
 
 def run(login: Login, *command: str, typed: str = "") -> str:
@@ -48,6 +49,7 @@ def gsasl(login: Login) -> bool:
     if login.mechanism == "ANONYMOUS":
         more += ["-n", "trace"]
     elif login.mechanism != "EXTERNAL":
+        more += ["-r", login.realm] if login.realm else []
         more += ["-a", login.user, "-p", login.password]
     said = run(
         login, require("gsasl"), "--smtp", "--verbose", "-m", login.mechanism, "--service=smtp", *more,

@@ -1,0 +1,244 @@
+"""One context manager for each back end of the matrix: gives what main.cf and smtpd.conf need to say, and the user."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from interop.sasl import servers
+from interop.sasl.peers import PASSWORD, running, short_folder, system_user, tayori_saslauthd, wait_for
+from support.peers import missing, need_root, require
+from tayori.sasl.accounts import AccountFile
+
+HOST = "mail.example.com"
+SELECT = "sql_select: SELECT password FROM users WHERE name = '%u' AND realm = '%r'\n"
+
+
+@dataclass
+class Store:
+    """`conf` is smtpd.conf without mech_list; `main` goes into main.cf; `token` for OAUTHBEARER and XOAUTH2."""
+
+    conf: str
+    user: str = "taro"
+    password: str = PASSWORD
+    main: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def accounts() -> Iterator[Store]:
+    with short_folder() as folder:
+        AccountFile(folder / "accounts").add(f"taro@{HOST}", PASSWORD, scram=True)
+        (folder / "accounts").chmod(0o644)
+        yield Store(f"pwcheck_method: accounts\naccounts_path: {folder}/accounts\n")
+
+
+@contextmanager
+def passwd_file() -> Iterator[Store]:
+    with short_folder() as folder:
+        (folder / "users").write_text(f"taro:{{PLAIN}}{PASSWORD}\n")
+        yield Store(f"pwcheck_method: passwd-file\npasswd_file: {folder}/users\n")
+
+
+@contextmanager
+def saslauthd() -> Iterator[Store]:
+    need_root("shadow passwords")
+    with short_folder() as folder, system_user("tayorisasl") as user:
+        with running(require("saslauthd", "sasl2-bin"), "-a", "shadow", "-d", "-m", str(folder), "-n", "2"):
+            wait_for((folder / "mux").exists)
+            yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {folder}/mux\n", user)
+
+
+@contextmanager
+def _own_saslauthd(mechanism: str) -> Iterator[Store]:
+    need_root("shadow passwords and PAM")
+    with short_folder() as folder, system_user("tayorisasl") as user:
+        with tayori_saslauthd(folder, "-a", mechanism, "-n", "2") as socket:
+            yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {socket}\n", user)
+
+
+@contextmanager
+def sasldb() -> Iterator[Store]:
+    try:
+        import berkeleydb  # noqa: F401
+    except ImportError:
+        missing("the berkeleydb library is not installed (make setup EXTRAS=all)")
+    with short_folder() as folder:
+        program = require("saslpasswd2", "sasl2-bin")
+        subprocess.run(
+            [program, "-p", "-c", "-f", f"{folder}/sasldb2", "-u", HOST, "taro"], input=PASSWORD.encode(), check=True
+        )
+        (folder / "sasldb2").chmod(0o644)
+        yield Store(f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {folder}/sasldb2\n")
+
+
+def _sql(text: str) -> Store:
+    return Store(f"pwcheck_method: auxprop\nauxprop_plugin: sql\n{text}{SELECT}")
+
+
+@contextmanager
+def sqlite() -> Iterator[Store]:
+    with short_folder() as folder:
+        with sqlite3.connect(folder / "users.db") as db:
+            db.execute("CREATE TABLE users (name TEXT, realm TEXT, password TEXT)")
+            db.execute("INSERT INTO users VALUES ('taro', ?, ?)", (HOST, PASSWORD))
+        db.close()
+        yield _sql(f"sql_engine: sqlite\nsql_database: {folder}/users.db\n")
+
+
+@contextmanager
+def pgsql() -> Iterator[Store]:
+    import psycopg
+
+    with servers.postgresql() as (_folder, port):
+        with psycopg.connect(host="127.0.0.1", port=port, user="tayori", dbname="postgres", autocommit=True) as db:
+            db.execute("CREATE TABLE users (name TEXT, realm TEXT, password TEXT)")
+            db.execute("INSERT INTO users VALUES ('taro', %s, %s)", (HOST, PASSWORD))
+        yield _sql(f"sql_engine: pgsql\nsql_hostnames: 127.0.0.1:{port}\nsql_user: tayori\nsql_database: postgres\n")
+
+
+@contextmanager
+def mysql() -> Iterator[Store]:
+    with servers.mariadb() as (db, port):
+        with db.cursor() as cursor:
+            cursor.execute("INSERT INTO mail.users VALUES ('taro', %s, %s)", (HOST, PASSWORD))
+        yield _sql(
+            f"sql_engine: mysql\nsql_hostnames: 127.0.0.1:{port}\nsql_user: sasl\nsql_passwd: pw\nsql_database: mail\n"
+        )
+
+
+@contextmanager
+def ldap() -> Iterator[Store]:
+    with servers.openldap() as url:
+        yield Store(f"pwcheck_method: ldap\nldap_servers: {url}\nldap_search_base: dc=example,dc=com\n")
+
+
+@contextmanager
+def ldapdb() -> Iterator[Store]:
+    with servers.openldap() as url:
+        yield Store(
+            f"pwcheck_method: auxprop\nauxprop_plugin: ldapdb\nldapdb_uri: {url}\nldapdb_base: dc=example,dc=com\n"
+            "ldapdb_binddn: cn=admin,dc=example,dc=com\nldapdb_pw: adminpw\n"
+        )
+
+
+@contextmanager
+def dovecot() -> Iterator[Store]:
+    with servers.dovecot() as peer:
+        yield Store("", main={"smtpd_sasl_type": "dovecot", "smtpd_sasl_path": f"{peer.folder}/auth"})
+
+
+@contextmanager
+def rimap() -> Iterator[Store]:
+    with servers.dovecot() as peer:
+        # the local domain would be part of the name that the IMAP server is asked for
+        yield Store(
+            f"pwcheck_method: rimap\nrimap_server: 127.0.0.1/{peer.imap_port}\n", main={"smtpd_sasl_local_domain": ""}
+        )
+
+
+class _Form(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        good = form["username"] == ["taro"] and form["password"] == [PASSWORD]
+        self.send_response(200 if good else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def httpform() -> Iterator[Store]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Form)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield Store(f"pwcheck_method: httpform\nhttpform_url: http://127.0.0.1:{server.server_port}/login\n")
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def oauth() -> Iterator[Store]:
+    try:
+        import jwt
+    except ImportError:
+        missing("PyJWT is not installed (make setup EXTRAS=all)")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    key = ed25519.Ed25519PrivateKey.generate()
+    now = int(time.time())
+    claims = {"email": f"taro@{HOST}", "aud": "mail", "iat": now, "exp": now + 600}
+    token = jwt.encode(claims, key, algorithm="EdDSA")
+    with short_folder() as folder:
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        (folder / "key.pem").write_bytes(public)
+        conf = f"pwcheck_method: oauth\noauth_key_file: {folder}/key.pem\noauth_audience: mail\n"
+        yield Store(conf, f"taro@{HOST}", token=token)
+
+
+@contextmanager
+def none() -> Iterator[Store]:
+    with short_folder() as folder:
+        conf = f"pwcheck_method: passwd-file\npasswd_file: {folder}/users\nmech_list: external anonymous\n"
+        (folder / "users").write_text("")
+        options = {"smtpd_sasl_tls_security_options": "", "tayori_sasl_external_names": "email"}
+        yield Store(conf, main={"smtpd_sasl_local_domain": "example.com", **options})
+
+
+@contextmanager
+def keytab() -> Iterator[Store]:
+    from interop.sasl.kerberos import realm
+
+    with realm() as found, short_folder() as folder:
+        conf = f"pwcheck_method: passwd-file\npasswd_file: {folder}/users\nmech_list: gssapi\n"
+        (folder / "users").write_text("")
+        os.environ.update(found.client_env)
+        try:
+            yield Store(conf, main={"myhostname": "localhost"}, env=found.server_env)
+        finally:
+            for name in found.client_env:
+                os.environ.pop(name, None)
+
+
+BACKENDS: dict[str, Callable[[], AbstractContextManager[Store]]] = {
+    "accounts": accounts,
+    "passwd-file": passwd_file,
+    "saslauthd": saslauthd,
+    "pam": lambda: _own_saslauthd("pam"),
+    "shadow": lambda: _own_saslauthd("shadow"),
+    "sasldb": sasldb,
+    "sqlite": sqlite,
+    "pgsql": pgsql,
+    "mysql": mysql,
+    "ldap": ldap,
+    "ldapdb": ldapdb,
+    "dovecot": dovecot,
+    "rimap": rimap,
+    "httpform": httpform,
+    "oauth": oauth,
+    "none": none,
+    "keytab": keytab,
+}
+
+
+def folder_of(path: Path) -> Path:
+    """pytest's folder, opened so that other users get through."""
+    for folder in (path, *path.parents):
+        if str(folder).startswith("/tmp/") and folder.stat().st_uid == os.geteuid():
+            folder.chmod(folder.stat().st_mode | 0o011)
+    return path

@@ -1,0 +1,169 @@
+"""The matrix of docs/sasl.md: mechanisms, back ends, clients, and literally why a field is empty.
+
+The tests try every filled field with the real peers and hold that an empty one is not offered; `table()` prints
+what they hold. Make the page's part again: `PYTHONPATH=tests python -m interop.sasl.matrix` (a unit test compares).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "sasl.md"
+BEGIN, END = "<!-- matrix: begin (made by interop.sasl.matrix) -->\n", "<!-- matrix: end -->\n"
+
+MECHANISMS = (
+    "PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-512-PLUS", "OAUTHBEARER", "XOAUTH2", "EXTERNAL", "ANONYMOUS",
+    "GSSAPI",
+)  # fmt: skip
+CLIENTS = {
+    "gsasl": "GNU SASL 2.2, `gsasl --smtp`",
+    "smtptest": "Cyrus `smtptest` with libsasl2-modules 2.1.28",
+    "swaks": "swaks",
+    "smtplib": "Python smtplib",
+    "curl": "curl",
+    "msmtp": "msmtp with GNU SASL",
+}
+BACKENDS = {
+    "accounts": "tayori's account file (`tayori user add --scram`)",
+    "passwd-file": "a passwd-file with a `{PLAIN}` password",
+    "saslauthd": "Cyrus saslauthd 2.1.28, `-a shadow`",
+    "pam": "`tayori saslauthd -a pam` (pam_unix)",
+    "shadow": "`tayori saslauthd -a shadow`",
+    "sasldb": "sasldb2 made by Cyrus saslpasswd2",
+    "sqlite": "auxprop sql, SQLite",
+    "pgsql": "auxprop sql, PostgreSQL",
+    "mysql": "auxprop sql, MariaDB",
+    "ldap": "OpenLDAP by bind",
+    "ldapdb": "OpenLDAP by auxprop ldapdb",
+    "dovecot": "Dovecot 2.3's auth socket (`smtpd_sasl_type = dovecot`)",
+    "rimap": "Dovecot's IMAP server (rimap)",
+    "httpform": "a web server (httpform)",
+    "oauth": "signed tokens (oauth, JWT)",
+    "none": "nothing but TLS (a client certificate mapped by tayori_sasl_external_names)",
+    "keytab": "a Kerberos keytab, MIT KDC",
+}
+
+SCRAM_PLAIN = ("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512")
+SCRAM_PLUS = tuple(f"{name}-PLUS" for name in SCRAM_PLAIN)
+SHARED = ("CRAM-MD5", "DIGEST-MD5", *SCRAM_PLAIN, *SCRAM_PLUS)
+TOKENS = ("OAUTHBEARER", "XOAUTH2")
+NO_BACKEND = ("EXTERNAL", "ANONYMOUS", "GSSAPI")
+
+_ONLY = "it checks passwords and gives no stored secret"
+_TOKEN = "it checks no tokens"
+_APART = "needs no back end: see the rows `none` and `keytab`"
+
+
+def _lack(*groups: tuple[tuple[str, ...], str]) -> dict[str, str]:
+    return {name: why for names, why in groups for name in names}
+
+
+_PASSWORDS_ONLY = _lack((SHARED, _ONLY), (TOKENS, _TOKEN), (NO_BACKEND, _APART))
+_ALL_SECRETS = _lack((TOKENS, _TOKEN), (NO_BACKEND, _APART))
+_NOT_512 = "Dovecot 2.3 knows no SCRAM-SHA-512"
+
+# Why a back end does not serve a mechanism. The tests hold that exactly the others are offered over TLS.
+BACKEND_LACKS: dict[str, dict[str, str]] = {
+    "accounts": _lack(
+        (("CRAM-MD5", "DIGEST-MD5"), "the account file holds no plain passwords"),
+        (("SCRAM-SHA-512", "SCRAM-SHA-512-PLUS"), "--scram stores keys for SHA-1 and SHA-256, which clients have"),
+        (TOKENS, _TOKEN),
+        (NO_BACKEND, _APART),
+    ),
+    "passwd-file": _ALL_SECRETS,
+    "saslauthd": _PASSWORDS_ONLY,
+    "pam": _PASSWORDS_ONLY,
+    "shadow": _PASSWORDS_ONLY,
+    "sasldb": _ALL_SECRETS,
+    "sqlite": _ALL_SECRETS,
+    "pgsql": _ALL_SECRETS,
+    "mysql": _ALL_SECRETS,
+    "ldap": _PASSWORDS_ONLY,
+    "ldapdb": _ALL_SECRETS,
+    "dovecot": _lack(
+        (("DIGEST-MD5",), "not among the mechanisms of the test's Dovecot, which decides"),
+        (("SCRAM-SHA-512", "SCRAM-SHA-512-PLUS"), _NOT_512),
+        (("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"), "Dovecot 2.3's auth protocol takes no channel binding"),
+        (TOKENS, "not among the mechanisms of the test's Dovecot, which decides"),
+        (NO_BACKEND, "not among the mechanisms of the test's Dovecot, which decides"),
+    ),
+    "rimap": _PASSWORDS_ONLY,
+    "httpform": _PASSWORDS_ONLY,
+    "oauth": _lack((("PLAIN", "LOGIN", *SHARED), "it checks tokens alone"), (NO_BACKEND, _APART)),
+    "none": _lack((("PLAIN", "LOGIN", *SHARED, *TOKENS, "GSSAPI"), "there is nothing to check it with")),
+    "keytab": _lack((("PLAIN", "LOGIN", *SHARED, *TOKENS, "EXTERNAL", "ANONYMOUS"), "a keytab serves GSSAPI alone")),
+}
+
+# Why a client does not try a mechanism.
+CLIENT_LACKS: dict[str, dict[str, str]] = {
+    "gsasl": _lack((("SCRAM-SHA-512", "SCRAM-SHA-512-PLUS", *TOKENS), "GNU SASL does not have it")),
+    "smtptest": _lack(
+        (SCRAM_PLUS, "libsasl2 2.1.28 binds by tls-unique, which TLS 1.3 does not have"),
+        (TOKENS, "libsasl2-modules does not have it"),
+    ),
+    "swaks": _lack(
+        ((*SCRAM_PLAIN, *SCRAM_PLUS, *TOKENS, "EXTERNAL", "ANONYMOUS", "GSSAPI"), "swaks does not have it")
+    ),
+    "smtplib": _lack(
+        (
+            ("DIGEST-MD5", *SCRAM_PLAIN, *SCRAM_PLUS, *TOKENS, "EXTERNAL", "ANONYMOUS", "GSSAPI"),
+            "smtplib does not have it",
+        )
+    ),
+    "curl": _lack(
+        ((*SCRAM_PLAIN, *SCRAM_PLUS), "Debian's curl is built without GNU SASL"),
+        (("ANONYMOUS",), "curl does not have it"),
+    ),
+    "msmtp": _lack(
+        (("SCRAM-SHA-512", *SCRAM_PLUS, "ANONYMOUS"), "msmtp does not have it"),
+    ),
+}
+
+
+def served(backend: str) -> tuple[str, ...]:
+    """The mechanisms a back end serves, in the matrix's order."""
+    return tuple(name for name in MECHANISMS if name not in BACKEND_LACKS[backend])
+
+
+def clients(mechanism: str) -> tuple[str, ...]:
+    """The clients that have a mechanism."""
+    return tuple(name for name in CLIENTS if mechanism not in CLIENT_LACKS[name])
+
+
+def table() -> str:
+    """The page's part: who got in by which mechanism with which back end, and the reasons of empty fields."""
+    letters = dict(zip(CLIENTS, "GCWPUM", strict=True))
+    lines = ["Clients, each of which logged in wherever its letter stands:", ""]
+    lines += [f"- **{letters[name]}** {text}" for name, text in CLIENTS.items()]
+    lines.append("- **t** tayori's own client side, where no other client has the mechanism")
+    lines += ["", "| back end | " + " | ".join(MECHANISMS) + " |", "|---" * (len(MECHANISMS) + 1) + "|"]
+    notes: dict[str, int] = {}
+    for backend, text in BACKENDS.items():
+        cells = []
+        for mechanism in MECHANISMS:
+            why = BACKEND_LACKS[backend].get(mechanism)
+            if why:
+                cells.append(f"[{notes.setdefault(why, len(notes) + 1)}]")
+            else:
+                cells.append("".join(letters[name] for name in clients(mechanism)) or "t")
+        lines.append(f"| {text} | " + " | ".join(cells) + " |")
+    lines += ["", "Empty because:", ""]
+    lines += [f"- [{number}] {why}" for why, number in notes.items()]
+    lines += ["", "Letters that are missing everywhere:", ""]
+    for name, lacks in CLIENT_LACKS.items():
+        by_why: dict[str, list[str]] = {}
+        for mechanism, why in lacks.items():
+            by_why.setdefault(why, []).append(mechanism)
+        lines += [f"- **{letters[name]}** {', '.join(names)}: {why}" for why, names in by_why.items()]
+    return "\n".join(lines) + "\n"
+
+
+def page(old: str) -> str:
+    """The whole page with its matrix made anew."""
+    head, _, rest = old.partition(BEGIN)
+    return head + BEGIN + "\n" + table() + "\n" + END + rest.partition(END)[2]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
