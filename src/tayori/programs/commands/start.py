@@ -15,16 +15,16 @@ from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
+from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.daemons.layout import Layout
 
 EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 0, 64, 69, 78
-DEFAULT_DIRECTORY = "/etc/postfix"
 
 
 def _options(name: str, description: str, argv: list[str]) -> str:
     command = argparse.ArgumentParser(f"tayori {name}", description=description)
-    default = os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
-    command.add_argument("-c", dest="directory", default=default, help="the folder of main.cf (%(default)s)")
+    where = default_directory()
+    command.add_argument("-c", dest="directory", default=where, help="the folder of main.cf (%(default)s)")
     return str(command.parse_args(argv).directory)
 
 
@@ -50,7 +50,7 @@ def start(argv: list[str]) -> int:
         master.start()
         _warn(directory)
     except ConfigError as error:
-        for line in str(error).splitlines():
+        for line in (no_configuration(directory) or str(error)).splitlines():
             print(f"tayori: {line}", file=sys.stderr)
         print("tayori: not started", file=sys.stderr)
         return EX_CONFIG
@@ -83,11 +83,11 @@ def _with_running(name: str, description: str, argv: list[str], act: Callable[[S
     try:
         settings = Settings.read(directory, probe())
     except ConfigError as error:
-        print(f"tayori: {error}", file=sys.stderr)
+        print(f"tayori: {no_configuration(directory) or error}", file=sys.stderr)
         return EX_CONFIG
     pid = running(settings)
     if not pid:
-        print(f"tayori: not running (no master holds {Layout.of(settings).pid_file})", file=sys.stderr)
+        print(f"tayori: not running; start it with: tayori start -c {directory}", file=sys.stderr)
         return EX_UNAVAILABLE
     return act(settings, pid, directory)
 
@@ -113,9 +113,14 @@ def reload(argv: list[str]) -> int:
 
     def act(settings: Settings, pid: int, directory: str) -> int:
         from tayori.config.mastercf import read_services
+        from tayori.programs.daemons.compose import furnish, smtpd_services
 
         try:
-            refused = vet(settings, tuple(read_services(settings)))
+            services = tuple(read_services(settings))
+            refused = vet(settings, services)
+            if not refused:
+                # as the master does before it lets go of what runs: here a person sees why not
+                smtpd_services(furnish(settings, services))
         except ConfigError as error:
             refused = [str(error)]
         if refused:

@@ -258,6 +258,9 @@ class Master:
 
     def _stop(self) -> None:
         self.log.line("master", "terminating")
+        # as long as anybody holds them, clients would wait for a greeting that never comes
+        self.ports.close()
+        self.submit.close()
         notify("STOPPING=1")
         for child in self.children.values():
             if child.kind == "worker":
@@ -319,6 +322,9 @@ class Master:
         tied = tie(self.pid)
         tied()
         self.log.adopt()
+        if kind != "worker":
+            self.ports.close()
+            self.submit.close()
         bridge(self.log)
 
         def ready() -> None:

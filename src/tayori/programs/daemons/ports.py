@@ -52,6 +52,12 @@ class Ports:
             self.sockets.pop(key).close()
         return tuple(plan)
 
+    def close(self) -> None:
+        """Give all of them up, in this process."""
+        for sock in self.sockets.values():
+            sock.close()
+        self.sockets.clear()
+
 
 def unix_listener(path: Path, mode: int, owner: Owner | None, settings: Settings) -> socket.socket:
     """A listening Unix socket that belongs to the mail owner. Raises ConfigError."""
