@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -113,7 +114,7 @@ class Server:
         """As root: pytest's folders are 0700, but mail_owner and the users must get through."""
         if os.geteuid() == 0:
             for folder in (self.root, *self.root.parents):
-                if str(folder).startswith(("/tmp/", "/var/tmp/")) and folder.stat().st_uid == 0:
+                if str(folder).startswith(tempfile.gettempdir() + "/") and folder.stat().st_uid == 0:
                     folder.chmod(folder.stat().st_mode | 0o011)
 
     def _write_users(self) -> None:

@@ -23,20 +23,21 @@ from tayori.config.lint import Edit, Finding, Source, lint, read_source
 from tayori.config.lint.finding import SEVERITIES
 from tayori.config.origin import ConfigError
 from tayori.net.system import probe
+from tayori.programs.commands import check_live
+from tayori.programs.commands.control import default_directory, no_configuration
 
 EX_USAGE, EX_NOINPUT = 64, 66
-DEFAULT_DIRECTORY = "/etc/postfix"
 
 Check = Callable[[Source], Iterable[Finding]]
 # Everything that is checked: the files alone first, then what needs a look outside (sockets, ports, certificates).
-CHECKS: tuple[Check, ...] = (lint,)
+CHECKS: tuple[Check, ...] = (lint, check_live.check)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = argparse.ArgumentParser("tayori check", description="Find mistakes in a mail server's configuration.")
-    directory = os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
-    command.add_argument("-c", dest="directory", default=directory, help="the folder of main.cf (%(default)s)")
+    where = default_directory()
+    command.add_argument("-c", dest="directory", default=where, help="the folder of main.cf (%(default)s)")
     command.add_argument("--fix", action="store_true", help="mend what is certain and show the change")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")
     command.add_argument("--lang", default="", help="language of the findings")
@@ -153,7 +154,7 @@ def main(argv: list[str]) -> int:
                 print(line)
             source, findings = examine(options.directory)
     except ConfigError as error:
-        print(f"tayori check: {error}", file=sys.stderr)
+        print(f"tayori check: {no_configuration(options.directory) or error}", file=sys.stderr)
         return EX_NOINPUT
     except OSError as error:
         print(f"tayori check: {error.filename}: {error.strerror}; nothing was changed there", file=sys.stderr)

@@ -40,18 +40,32 @@ class ServerDown(Failed):
     """Nobody listens on the socket."""
 
 
+def default_directory() -> str:
+    """Without -c: MAIL_CONFIG, else /etc/tayori if it has a main.cf, else /etc/postfix likewise, else /etc/tayori."""
+    given = os.environ.get("MAIL_CONFIG", "")
+    standard = ("/etc/tayori", "/etc/postfix")
+    return given or next((name for name in standard if os.path.exists(f"{name}/main.cf")), standard[0])
+
+
+def no_configuration(directory: str) -> str:
+    """What to say when there is no main.cf at all; empty when there is one."""
+    if os.path.lexists(f"{directory}/main.cf"):
+        return ""
+    return (
+        f"there is no configuration: no {directory}/main.cf; write a first one with: tayori init -c {directory}, "
+        "or name the folder of yours with -c"
+    )
+
+
 def configuration(given: str) -> Settings:
     """By `-C`/`-c` (a directory, or a main.cf), MAIL_CONFIG, /etc/tayori, /etc/postfix. Raises Failed."""
-    directory = given or os.environ.get("MAIL_CONFIG", "")
-    if directory and os.path.basename(directory) == "main.cf":
+    directory = given or default_directory()
+    if os.path.basename(directory) == "main.cf":
         directory = os.path.dirname(directory) or "."
-    if not directory:
-        standard = ("/etc/tayori", "/etc/postfix")
-        directory = next((name for name in standard if os.path.exists(f"{name}/main.cf")), standard[0])
     try:
         return Settings.read(Path(directory), probe())
     except ConfigError as error:
-        raise Failed(str(error), EX_CONFIG) from error
+        raise Failed(no_configuration(directory) or str(error), EX_CONFIG) from error
     except OSError as error:
         raise Failed(f"open {directory}/main.cf: {error.strerror}", EX_CONFIG) from error
 

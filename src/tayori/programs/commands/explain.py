@@ -21,7 +21,7 @@ import msgspec
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
-from tayori.programs.commands.check import DEFAULT_DIRECTORY
+from tayori.programs.commands.control import default_directory
 from tayori.programs.explain.text import lines, shorten
 from tayori.programs.explain.values import Explanation, Question
 from tayori.programs.explain.walk import Explainer
@@ -34,7 +34,7 @@ EX_NO, EX_USAGE, EX_NOINPUT, EX_CONFIG = 1, 64, 66, 78
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = argparse.ArgumentParser("tayori explain", description="What would happen to a mail, and why.")
-    directory = os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
+    directory = default_directory()
     command.add_argument("-c", dest="directory", default=directory, metavar="DIR", help="the folder of main.cf")
     command.add_argument("--client", required=True, metavar="ADDR", help="the client's IP address")
     command.add_argument("--name", default="", metavar="HOST", help="its host name, instead of asking DNS")

@@ -19,7 +19,7 @@ import time
 from tayori.config import smtpdconf
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
-from tayori.programs.commands.user import default_directory
+from tayori.programs.commands.control import default_directory
 from tayori.programs.daemons.layout import Layout
 from tayori.sasl.authenticator import Authenticator
 from tayori.sasl.record import FILE_NAME, Attempt, FailedLogins, LoginRecord

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
-from tayori.programs.commands.check import DEFAULT_DIRECTORY
+from tayori.programs.commands.control import default_directory
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.history.query import BadQuery
 from tayori.programs.history.store import FILE_NAME, Reader
@@ -25,7 +25,7 @@ Act = Callable[[argparse.Namespace, Settings, Reader, Language], int]
 def parser(name: str, description: str) -> argparse.ArgumentParser:
     """-c, --json and --lang."""
     command = argparse.ArgumentParser(f"tayori {name}", description=description)
-    directory = os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY)
+    directory = default_directory()
     command.add_argument("-c", dest="directory", default=directory, metavar="DIR", help="the folder of main.cf")
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("--lang", default="", help="en, ja")

@@ -134,7 +134,7 @@ def build(var: Path) -> House:
     _once(conf / "aliases", home_texts.ALIASES.format(**fields))
     _once(conf / "passwd", f"{USER}:x:{os.geteuid()}:{os.getegid()}:{USER}:{var}/home/{USER}:/bin/false\n")
     if not (conf / "tls.pem").exists():
-        certificate.make(conf / "tls.pem", ("localhost", HOST))
+        certificate.make(conf / "tls.pem", (f"mail.{DOMAIN}", "localhost", HOST))
     certificate.public_part(conf / "tls.pem", conf / "certificate.pem")
     accounts = account_file(conf)
     if USER in accounts.names():

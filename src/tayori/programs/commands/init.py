@@ -161,7 +161,7 @@ def write(directory: Path, answers: Answers) -> list[Path]:
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    default = os.environ.get("MAIL_CONFIG", "/etc/tayori")
+    default = os.environ.get("MAIL_CONFIG") or "/etc/tayori"
     command = argparse.ArgumentParser("tayori init", description="Ask a few questions and write a configuration.")
     command.add_argument("-c", dest="directory", default=default, help="the folder to write (%(default)s)")
     command.add_argument("--yes", "-y", action="store_true", help="take every default, ask nothing")

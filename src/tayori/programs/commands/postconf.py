@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import getopt
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -28,7 +27,8 @@ from tayori.config.origin import ConfigError
 from tayori.config.params import PARAMETERS, TEMPLATES
 from tayori.config.settings import Settings
 from tayori.net.system import probe
-from tayori.programs.commands.check import DEFAULT_DIRECTORY, replace_file
+from tayori.programs.commands.check import replace_file
+from tayori.programs.commands.control import default_directory
 
 SASL_SERVER = ("cyrus", "dovecot")
 SASL_CLIENT = ("cyrus",)
@@ -44,14 +44,14 @@ class Options:
     """What the command line asked for: the letters given, the folder, the operands."""
 
     letters: set[str] = field(default_factory=set)
-    directory: str = DEFAULT_DIRECTORY
+    directory: str = ""
     operands: list[str] = field(default_factory=list)
 
 
 def parse(argv: list[str]) -> Options:
     """Raises getopt.GetoptError."""
     given, operands = getopt.gnu_getopt(argv, "aAc:dD:eEfFhHjlmMnopPtvxX#C:b")
-    options = Options(directory=os.environ.get("MAIL_CONFIG", DEFAULT_DIRECTORY), operands=operands)
+    options = Options(directory=default_directory(), operands=operands)
     for letter, value in given:
         if letter == "-c":
             options.directory = value

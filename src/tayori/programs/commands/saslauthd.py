@@ -25,7 +25,7 @@ from tayori import __version__
 from tayori.config import smtpdconf
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.smtpdconf import SmtpdConf
-from tayori.programs.commands.user import default_directory
+from tayori.programs.commands.control import default_directory
 from tayori.programs.daemons import saslauthd as daemon
 from tayori.programs.daemons.saslauthd_pam import PamWorkers
 from tayori.sasl.accounts import FILE_NAME

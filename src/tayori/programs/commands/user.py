@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.programs.commands.control import default_directory
 from tayori.sasl.accounts import FILE_NAME, AccountFile
 
 EX_USAGE, EX_DATAERR = 64, 65
@@ -76,11 +76,6 @@ ACTIONS: dict[str, Callable[[AccountFile, argparse.Namespace], str]] = {
     "list": _list,
     "delete": _delete,
 }
-
-
-def default_directory() -> str:
-    """`$MAIL_CONFIG` as Postfix's commands take it, else /etc/tayori where it exists, else /etc/postfix."""
-    return os.environ.get("MAIL_CONFIG") or ("/etc/tayori" if os.path.isdir("/etc/tayori") else "/etc/postfix")
 
 
 def parser() -> argparse.ArgumentParser:
