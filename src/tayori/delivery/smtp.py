@@ -91,8 +91,8 @@ class SmtpAgent:
         attributes: Attributes | None = None,
         queue_id: str = "",
     ) -> Attempt:
-        """Deliver one message to recipients that share a next hop. `queue_id` is pipe's alone. `content` has LF line ends, or is a coroutine
-        function that fetches it (it is asked only once a server is there)."""
+        """Deliver one message to recipients that share a next hop. `queue_id` is pipe's alone. `content` has LF
+        line ends, or is a coroutine function that fetches it (it is asked only once a server is there)."""
         job = Job(sender, content, recipients, attributes or Attributes(), self.options.line_limit)
         job.reject_bad_addresses()
         key: Key = (nexthop.lower(), sender if self._by_sender else "")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import cast
 
 from tayori.net.tls import TlsContext, TlsEngine, TlsError, TlsSession
+from tayori.net.unixpath import short
 
 HIGH_WATER = 256 * 1024
 FAREWELL = 30.0
@@ -257,7 +258,10 @@ async def connect(host: str, port: int, *, timeout: float, source_address: str =
 async def connect_unix(path: str, *, timeout: float) -> Stream:
     """Connect to a Unix stream socket. Raises OSError, TimeoutError."""
     loop = asyncio.get_running_loop()
-    _, protocol = await asyncio.wait_for(loop.create_unix_connection(lambda: Stream(timeout=timeout), path), timeout)
+    with short(path) as name:
+        _, protocol = await asyncio.wait_for(
+            loop.create_unix_connection(lambda: Stream(timeout=timeout), name), timeout
+        )
     return protocol
 
 

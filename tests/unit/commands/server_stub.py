@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tayori.net.unixpath import short
 from tayori.programs import ipc
 
 Answer = Callable[[dict[str, object]], dict[str, object]]
@@ -21,7 +22,8 @@ class ServerStub:
         path = queue / "tayori" / "public"
         path.mkdir(parents=True, exist_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path / "submit"))
+        with short(str(path / "submit")) as name:
+            self._listener.bind(name)
         self._listener.listen(5)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()

@@ -16,6 +16,7 @@ from pathlib import Path
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
+from tayori.net.unixpath import short
 from tayori.programs import ipc
 from tayori.programs.daemons.layout import Layout
 
@@ -81,7 +82,8 @@ def connect(settings: Settings) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(TIMEOUT)
     try:
-        sock.connect(path)
+        with short(path) as name:
+            sock.connect(name)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         sock.close()
         start = f"tayori start -c {settings.directory}"

@@ -200,7 +200,7 @@ def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> t
         if kind == "PREPEND":
             trace = value.encode("utf-8", "surrogateescape") + b"\n" + trace
         elif kind == "REDIRECT":
-            recipients = (Rewritten(value, value),)
+            recipients = (replace(recipients[0], address=value),)
         elif kind == "BCC":
             recipients = (*recipients, Rewritten(value, value, "NEVER"))
         elif kind == "HOLD":

@@ -11,6 +11,7 @@ import asyncio
 import msgspec
 
 from tayori.delivery.request import Deliver, Done, Result, Target
+from tayori.net.unixpath import short
 from tayori.programs import ipc
 
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
@@ -86,7 +87,8 @@ class LocalAgent:
         for pause in PAUSES:
             await asyncio.sleep(pause)
             try:
-                await asyncio.get_running_loop().create_unix_connection(lambda: _Link(self), self._path)
+                with short(self._path) as name:
+                    await asyncio.get_running_loop().create_unix_connection(lambda: _Link(self), name)
                 return
             except OSError as error:
                 why = error.strerror or str(error)

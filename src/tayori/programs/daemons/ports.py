@@ -10,6 +10,7 @@ from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.listen import addresses_for, listen
+from tayori.net.unixpath import short
 from tayori.programs.daemons.layout import Owner
 
 Address = tuple[int, str, int]
@@ -64,12 +65,13 @@ def unix_listener(path: Path, mode: int, owner: Owner | None, settings: Settings
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.bind(str(path))
+        with short(str(path)) as name:
+            sock.bind(name)
     except OSError as error:
         raise ConfigError(
             f"cannot make the socket {path}: {error}",
             settings.origin("queue_directory"),
-            "a path may have 107 characters at most: choose a shorter queue_directory",
+            "check the folder and its mode",
         ) from error
     os.chmod(path, mode)
     if owner is not None:

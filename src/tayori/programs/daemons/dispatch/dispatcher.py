@@ -201,12 +201,20 @@ class Dispatcher:
         local: list[Recipient] = []
         virtual: list[Recipient] = []
         remote: dict[tuple[str, str, str], list[Recipient]] = defaultdict(list)
+        chosen = work.message.attributes.filter
         for recipient in recipients:
-            resolved = await self._resolver.resolve(recipient.address, work.message.sender)
+            resolved: Resolved | Deferred
+            if chosen:
+                resolved = self._resolver.filtered(recipient.address, chosen)
+            else:
+                resolved = await self._resolver.resolve(recipient.address, work.message.sender)
             if isinstance(resolved, Deferred):
                 text = f"address resolver failure: {resolved.why}"
                 ended.append(Ended(recipient, DeferredDelivery(text, "4.3.0"), "error"))
                 continue
+            if resolved.routed and resolved.address != recipient.address:
+                original = recipient.original or recipient.address
+                recipient = msgspec.structs.replace(recipient, address=resolved.address, original=original)
             program = self._programs.program(resolved.transport)
             if program == "local":
                 local.append(recipient)

@@ -319,7 +319,10 @@ async def etrn(session: Session, argument: bytes) -> Reply | None:
         return Reply(500, "", "Syntax: ETRN domain")
     if session.options.helo_required and session.helo is None:
         return say.SEND_HELO
-    site = say.printable(argument.split()[0])
+    words = argument.split()
+    if len(words) != 1:
+        return Reply(500, "", "Syntax: ETRN domain")
+    site = say.printable(words[0].removeprefix(b"@").removeprefix(b"#"))
     facts = session.facts(Stage.ETRN).at(Stage.ETRN, etrn=site)
     verdict = await session.service.policy.etrn(facts)
     session.note_verdict(verdict, facts)

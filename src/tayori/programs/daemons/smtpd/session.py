@@ -314,8 +314,11 @@ class Session:
         return reply
 
     def _unknown(self, verb: str, line: Line) -> Reply:
-        if verb in self.options.forbidden_commands or any(
-            pattern.search(line.text.decode("latin-1")) for pattern in self.options.forbidden_patterns
+        # a header field where a command belongs: the content was sent although DATA was refused
+        if (
+            say.is_header(line.text)
+            or verb in self.options.forbidden_commands
+            or any(pattern.search(line.text.decode("latin-1")) for pattern in self.options.forbidden_patterns)
         ):
             shown = say.printable(line.text[:100])
             self.note(f"warning: non-SMTP command from {self.peer}: {shown}")
