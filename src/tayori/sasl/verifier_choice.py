@@ -8,8 +8,10 @@ if that file exists, else the account file that is still to be made.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tayori.config.origin import ConfigError, Origin
@@ -131,7 +133,20 @@ GONE: dict[str, str] = {
 
 def choose(settings: Settings, conf: SmtpdConf) -> tuple[Verifier, ...]:
     """The verifiers in order. Raises ConfigError with the line for a word that is not known."""
-    return tuple(maker(settings, conf) for maker in makers(settings, conf))
+    made = tuple(maker(settings, conf) for maker in makers(settings, conf))
+    for verifier in made:
+        preload(getattr(verifier, "libraries", ()))
+    return made
+
+
+def preload(libraries: Iterable[str]) -> None:
+    """Import optional libraries now: a worker gives root up later, and may then not read where Python is kept.
+
+    One that is absent is the verifier's to complain about, by `probe`.
+    """
+    for name in libraries:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def origin(settings: Settings, conf: SmtpdConf) -> Origin | None:

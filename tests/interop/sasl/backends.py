@@ -54,7 +54,7 @@ def passwd_file() -> Iterator[Store]:
 def saslauthd() -> Iterator[Store]:
     need_root("shadow passwords")
     with short_folder() as folder, system_user("tayorisasl") as user:
-        with running(require("saslauthd", "sasl2-bin"), "-a", "shadow", "-d", "-m", str(folder), "-n", "2"):
+        with running(require("saslauthd", "sasl2-bin"), "-a", "shadow", "-d", "-m", str(folder), "-n", "2"):  # noqa: SIM117
             wait_for((folder / "mux").exists)
             yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {folder}/mux\n", user)
 
@@ -63,7 +63,7 @@ def saslauthd() -> Iterator[Store]:
 def _own_saslauthd(mechanism: str) -> Iterator[Store]:
     need_root("shadow passwords and PAM")
     with short_folder() as folder, system_user("tayorisasl") as user:
-        with tayori_saslauthd(folder, "-a", mechanism, "-n", "2") as socket:
+        with tayori_saslauthd(folder, "-a", mechanism, "-n", "2") as socket:  # noqa: SIM117
             yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {socket}\n", user)
 
 

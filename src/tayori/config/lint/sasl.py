@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tayori.config.lint.finding import Edit, Finding, Message
+from tayori.config.lint.finding import Edit, Finding, Message, Phrase
 from tayori.config.lint.source import Source
 from tayori.config.lint.vocabulary import MECHANISMS, PWCHECK_METHODS, close_to
 from tayori.config.origin import ConfigError, Origin
@@ -30,7 +30,7 @@ METHOD = Message(
     "unknown-pwcheck-method",
     '"{word}" is no way to check passwords{hint}',
     "With this pwcheck_method every login fails.",
-    "Write one of: saslauthd, auxprop.",
+    "Write one of: saslauthd, auxprop, accounts, passwd-file, ldap, rimap, httpform, oauth.",
 )
 ALWAYS = Message(
     "error",
@@ -102,7 +102,7 @@ def check(source: Source) -> Iterator[Finding]:
     for service, settings in source.smtpd_views:
         if service.command != "smtpd":
             continue
-        where = f" (service {service.name})" if service.overrides else ""
+        where = Phrase(" (service {name})", name=service.name) if service.overrides else ""
         try:
             found = list(listener(source, settings, where))
         except ConfigError:
@@ -146,7 +146,7 @@ def listener(source: Source, settings: Settings, where: str) -> Iterator[Finding
     if tls and not certificate(settings):
         level = settings.origin("smtpd_tls_security_level")
         origin = level or settings.origin("smtpd_tls_wrappermode") or settings.origin("smtpd_use_tls")
-        then = "; with encrypt nobody can send mail" if encrypted_always(settings) else ""
+        then = Phrase("; with encrypt nobody can send mail") if encrypted_always(settings) else ""
         yield NO_CERTIFICATE.at(origin or Origin(source.main), where=where, then=then)
     if not settings.flag("smtpd_sasl_auth_enable") or encrypted_always(settings):
         return
@@ -160,8 +160,8 @@ def listener(source: Source, settings: Settings, where: str) -> Iterator[Finding
     named = source.smtpd_conf.words("mech_list")
     plain = [word.upper() for word in named if word.upper() in ("PLAIN", "LOGIN")] if named else ["PLAIN", "LOGIN"]
     if plain:
-        steps = "" if tls else "smtpd_tls_security_level = may, a certificate, and "
-        mend = f"Set {steps}smtpd_tls_auth_only = yes."
+        steps = "" if tls else Phrase("smtpd_tls_security_level = may, a certificate, and ")
+        mend = Phrase("Set {steps}smtpd_tls_auth_only = yes.", steps=steps)
         yield PLAINTEXT.at(on, where=where, mechanisms=" and ".join(plain), mend=mend)
 
 
@@ -179,8 +179,8 @@ def smtpd_conf(source: Source) -> Iterator[Finding]:
     for word in conf.words("mech_list"):
         if word.upper() not in MECHANISMS:
             near = close_to(word.upper(), MECHANISMS, 0.6)
-            hint = f'; did you mean "{near}"?' if near else ""
-            mend = f'Write "{near}".' if near else "Remove the word."
+            hint = Phrase('; did you mean "{near}"?', near=near) if near else ""
+            mend = Phrase('Write "{name}".', name=near) if near else Phrase("Remove the word.")
             yield MECHANISM.at(origin, word=word, hint=hint, mend=mend)
     origin = conf.origin("pwcheck_method") or Origin(conf.path)
     for word in conf.words("pwcheck_method"):
@@ -188,4 +188,4 @@ def smtpd_conf(source: Source) -> Iterator[Finding]:
             yield ALWAYS.at(origin)
         elif word not in PWCHECK_METHODS:
             near = close_to(word, PWCHECK_METHODS, 0.6)
-            yield METHOD.at(origin, word=word, hint=f'; did you mean "{near}"?' if near else "")
+            yield METHOD.at(origin, word=word, hint=Phrase('; did you mean "{near}"?', near=near) if near else "")

@@ -172,7 +172,10 @@ MECHANISMS = frozenset(
         "KERBEROS_V4",
     ]
 )
-PWCHECK_METHODS = ("saslauthd", "auxprop", "auxprop-hashed", "authdaemond", "pwcheck", "alwaystrue", "accounts")
+PWCHECK_METHODS = (
+    "saslauthd", "auxprop", "auxprop-hashed", "alwaystrue", "accounts", "tayori", "passwd-file", "ldap", "rimap",
+    "httpform", "oauth",
+)  # fmt: skip
 
 
 def close_to(word: str, words: Iterable[str], cutoff: float = 0.8) -> str:

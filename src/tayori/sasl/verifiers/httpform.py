@@ -15,7 +15,7 @@ from tayori.config.smtpdconf import SmtpdConf
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
 from tayori.sasl.verifiers.guard import Guard, Trouble
-from tayori.sasl.verifiers.web import Web
+from tayori.sasl.verifiers.web import LIBRARIES, Web
 
 DEFAULT_DATA = "username=%u&password=%p&realm=%r"
 
@@ -24,6 +24,7 @@ class HttpForm:
     """Verifier."""
 
     secrets = False
+    libraries = LIBRARIES
 
     def __init__(self, url: str, data: str = DEFAULT_DATA, *, seconds: float = 10.0) -> None:
         self.name = f"httpform:{urlsplit(url).hostname}"

@@ -73,6 +73,7 @@ class LdapBind:
     """Verifier: find the entry, then bind as it."""
 
     secrets = False
+    libraries = ("bonsai", "bonsai.asyncio")
 
     def __init__(
         self,
@@ -203,6 +204,7 @@ class LdapStore:
     """Verifier: reads userPassword (and SCRAM keys in it, or in authPassword) from the user's entry."""
 
     secrets = True
+    libraries = ("bonsai", "bonsai.asyncio")
 
     def __init__(
         self,

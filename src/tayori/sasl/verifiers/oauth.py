@@ -17,7 +17,7 @@ from tayori.config.smtpdconf import SmtpdConf
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
 from tayori.sasl.verifiers.guard import Guard, Trouble
-from tayori.sasl.verifiers.web import Web
+from tayori.sasl.verifiers.web import LIBRARIES, Web
 
 _ALGORITHMS = ("RS256", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 _LEEWAY = 30
@@ -29,6 +29,7 @@ class OAuth:
     secrets = False
     passwords = False
     tokens = True
+    libraries = ("jwt", "jwt.algorithms", *LIBRARIES)
 
     def __init__(self, conf: SmtpdConf, *, seconds: float = 10.0) -> None:
         self._url = conf.get("oauth_introspection_url")

@@ -26,6 +26,7 @@ class Sasldb:
     """Verifier."""
 
     secrets = True
+    libraries = ("berkeleydb", "dbm.gnu")
 
     def __init__(self, path: str, *, hostname: str, seconds: float = 5.0) -> None:
         self.name = f"sasldb:{path}"

@@ -143,8 +143,15 @@ def _words(error: Exception) -> str:
     return text.strip().splitlines()[0][:200] if text.strip() else type(error).__name__
 
 
+LIBRARIES = {
+    "pgsql": ("psycopg", "psycopg.pq", "zoneinfo", "encodings.idna"),
+    "mysql": ("pymysql", "encodings.idna"),
+    "sqlite": ("sqlite3",),
+}
+
+
 class Sql:
-    """Verifier."""
+    """Verifier. `libraries` are what its engine imports."""
 
     secrets = True
 
@@ -152,6 +159,7 @@ class Sql:
         self, engine: str, servers: tuple[Server, ...], select: str, *, hostname: str, connections: int = 4
     ) -> None:
         self._open = ENGINES[engine]
+        self.libraries = LIBRARIES[engine]
         self._servers = servers
         self._select = select
         self._by_property = "%p" in select.replace("%%", "")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from urllib.parse import urlsplit
 
 from tayori.sasl.verifiers.guard import Trouble, describe
 
 _MOST = 1 << 20
+LIBRARIES = ("httpx", "httpcore", "anyio._backends._asyncio", "h11", "encodings.idna")
 
 
 class Web:
@@ -15,6 +17,7 @@ class Web:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self._tls = ssl.create_default_context()  # the system's authorities; read once, while they can be read
 
     async def post(self, url: str, body: str, auth: tuple[str, str] | None = None) -> tuple[int, bytes]:
         """(status, body). Raises Trouble."""
@@ -24,7 +27,7 @@ class Web:
             raise Trouble("needs the httpx library: pip install 'tayori[oauth]'") from error
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         try:
-            async with httpx.AsyncClient(timeout=self._seconds, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=self._seconds, trust_env=False, verify=self._tls) as client:
                 answer = await client.post(url, content=body, headers=headers, auth=auth or httpx.USE_CLIENT_DEFAULT)
         except httpx.HTTPError as error:
             raise Trouble(f"{urlsplit(url).hostname}: {type(error).__name__}") from error
