@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from importlib import resources
 
 from tayori.config.lint.finding import Finding, Phrase
 
+NEVER_FIRST = frozenset("、。」』）,.)")
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 
 
@@ -39,6 +41,26 @@ class Language:
         """A Phrase in this language; anything else as it is."""
         return self(value.template, **value.fields) if isinstance(value, Phrase) else value
 
+    @staticmethod
+    def wrap(text: str, width: int, first: str) -> list[str]:
+        """Lines of at most `width` columns; `first` stands before the first, as many blanks before the others.
+
+        Wide characters take two columns, and a line may end behind any of them, but never begins with 、 or 。.
+        """
+        lines: list[str] = []
+        line, used, gap = first, len(first), ""
+        for word, wide in _words(text):
+            size = len(word) * (2 if wide else 1)
+            if used > len(first) and used + len(gap) + size > width and word not in NEVER_FIRST:
+                lines.append(line)
+                line, used, gap = " " * len(first), len(first), ""
+            line += gap + word if used > len(first) else word
+            used += len(gap) + size
+            gap = ""
+            if word == " ":
+                line, used, gap = line[:-1], used - 1, " "
+        return [*lines, line]
+
     def finding(self, finding: Finding) -> tuple[str, str, str]:
         """Title, meaning and mend of a finding of `check`."""
         message = finding.message
@@ -52,6 +74,25 @@ class Language:
         return title, meaning, mend
 
 
+ENGLISH = Language("en", {})
+
+
+def _words(text: str) -> Iterator[tuple[str, bool]]:
+    """Words, blanks and single wide characters."""
+    word = ""
+    for letter in text:
+        wide = unicodedata.east_asian_width(letter) in ("W", "F")
+        if wide or letter.isspace():
+            if word:
+                yield word, False
+            yield (letter if wide else " "), wide
+            word = ""
+        else:
+            word += letter
+    if word:
+        yield word, False
+
+
 def choose(wanted: str = "") -> Language:
     """By --lang, else by the locale; English when there is no catalogue."""
     if not wanted:
@@ -59,7 +100,7 @@ def choose(wanted: str = "") -> Language:
     code = wanted.replace("-", "_").partition(".")[0].partition("_")[0].lower()
     found = resources.files("tayori").joinpath("locale", f"{code}.po") if code.isalpha() else None
     if found is None or not found.is_file():
-        return Language("en", {})
+        return ENGLISH
     return Language(code, catalogue(found.read_text("utf-8")))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tayori.config.lint.finding import Edit, Finding, Message
+from tayori.config.lint.finding import Edit, Finding, Message, Phrase
 from tayori.config.lint.notes import Kept, swallowed
 from tayori.config.lint.source import Source, references
 from tayori.config.lint.vocabulary import OLD_RESTRICTIONS, RESTRICTIONS, close_to
@@ -129,7 +129,7 @@ def name_findings(
         yield UNKNOWN.at(assignment.origin, name=name)
         return
     here = source.settings.assignment(meant)
-    kept = f"value of line {here.origin.line}" if here else "default value"
+    kept = Phrase("value of line {line}", line=here.origin.line) if here else Phrase("default value")
     yield MISSPELT.at(assignment.origin, rename(source, assignment, meant), name=name, meant=meant, kept=kept)
 
 

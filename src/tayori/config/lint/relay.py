@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tayori.config.lint.finding import Finding, Message
+from tayori.config.lint.finding import Finding, Message, Phrase
 from tayori.config.lint.rules import Rule, classes, is_access_table, rules
 from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import close_to, split_table
@@ -54,9 +54,9 @@ HUGE = Message(
 STOPS = frozenset(("reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination"))
 WORKING = STOPS | {"check_relay_domains"}
 FORGEABLE = {
-    "check_sender_access": "anybody can write any sender address",
-    "check_helo_access": "anybody can say any name in HELO",
-    "check_recipient_access": "strangers may use it too",
+    "check_sender_access": Phrase("anybody can write any sender address"),
+    "check_helo_access": Phrase("anybody can say any name in HELO"),
+    "check_recipient_access": Phrase("strangers may use it too"),
 }
 LISTS = (
     "smtpd_client_restrictions",
@@ -162,7 +162,9 @@ def whole(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
 
 def service_findings(source: Source, settings: Settings, service: Service) -> Iterator[Finding]:
     """The proof for one listener. Raises ConfigError when a list cannot be read."""
-    where = f" (service {service.name}, {service.origin})" if service.overrides else ""
+    where = ""
+    if service.overrides:
+        where = Phrase(" (service {name}, {place})", name=service.name, place=service.origin)
     safe = [
         name
         for name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
@@ -183,8 +185,8 @@ def service_findings(source: Source, settings: Settings, service: Service) -> It
             word=rule.word,
             argument=rule.argument,
             where=where,
-            detail="An entry that answers OK" if rule.argument else "An entry there",
-            forged=FORGEABLE.get(rule.word, "you do not decide who is in it"),
+            detail=Phrase("An entry that answers OK") if rule.argument else Phrase("An entry there"),
+            forged=FORGEABLE.get(rule.word, Phrase("you do not decide who is in it")),
         )
 
 
@@ -203,7 +205,10 @@ def no_safe(source: Source, settings: Settings, where: str) -> Finding:
         if settings.row(assignment.name) is None:
             meant = close_to(assignment.name, ("smtpd_recipient_restrictions", "smtpd_relay_restrictions"), 0.84)
             if meant:
-                hint = f' The list in line {assignment.origin.line} does not count: "{assignment.name}" is misspelt.'
+                line, misspelt = assignment.origin.line, assignment.name
+                hint = Phrase(
+                    ' The list in line {line} does not count: "{name}" is misspelt.', line=line, name=misspelt
+                )
                 return NO_SAFE.at(assignment.origin, where=where, hint=hint)
     origin = settings.origin("smtpd_relay_restrictions") or settings.origin("smtpd_recipient_restrictions")
     return NO_SAFE.at(origin or Origin(source.main), where=where, hint=level_hint(settings))
@@ -213,7 +218,7 @@ def level_hint(settings: Settings) -> str:
     """Why the list is empty when nobody set it."""
     if settings.is_set("smtpd_relay_restrictions"):
         return ""
-    return " Without compatibility_level (level 0) smtpd_relay_restrictions is empty by default."
+    return Phrase(" Without compatibility_level (level 0) smtpd_relay_restrictions is empty by default.")
 
 
 def open_relay(source: Source, settings: Settings, walks: dict[str, Walk], where: str) -> Finding:
@@ -221,13 +226,14 @@ def open_relay(source: Source, settings: Settings, walks: dict[str, Walk], where
     permit = next((walks[name].permit for name in reversed(LISTS) if walks[name].permit), None)
     if permit is None:
         origin = settings.origin("smtpd_relay_restrictions") or settings.origin("smtpd_recipient_restrictions")
-        return OPEN.at(origin or Origin(source.main), where=where, why="no rule stops a stranger.", extra="")
+        return OPEN.at(origin or Origin(source.main), where=where, why=Phrase("no rule stops a stranger."), extra="")
     if permit.word == "permit_mynetworks":
         network = next(network for network in trusted(settings) if whole(network))
         origin = place(settings, "mynetworks", str(network.network_address), source.main)
-        why = f"mynetworks holds {network}, so every client is trusted."
-        return OPEN.at(origin, where=where, why=why, extra=", and take that network out of mynetworks")
-    why = f'"{" ".join((permit.word, permit.argument)).strip()}" permits everybody before any rule refuses strangers.'
+        why = Phrase("mynetworks holds {network}, so every client is trusted.", network=network)
+        return OPEN.at(origin, where=where, why=why, extra=Phrase(", and take that network out of mynetworks"))
+    rule = " ".join((permit.word, permit.argument)).strip()
+    why = Phrase('"{rule}" permits everybody before any rule refuses strangers.', rule=rule)
     return OPEN.at(permit.origin, where=where, why=why, extra="")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tayori.config.lint.finding import Edit, Finding, Message
+from tayori.config.lint.finding import Edit, Finding, Message, Phrase
 from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import (
     DOMAIN,
@@ -157,8 +157,9 @@ def word(source: Source, name: str, rule: Rule, own: tuple[str, ...]) -> Iterato
     fix = None
     if near and line.count(rule.word) == 1:
         fix = Edit(rule.origin.file, rule.origin.line, (line.replace(rule.word, near),))
-    hint = f'; did you mean "{near}"?' if near else ""
-    mend = f'Write "{near}".' if near else "Correct it, or list it in smtpd_restriction_classes if it is your own."
+    hint = Phrase('; did you mean "{near}"?', near=near) if near else ""
+    own_word = Phrase("Correct it, or list it in smtpd_restriction_classes if it is your own.")
+    mend = Phrase('Write "{name}".', name=near) if near else own_word
     yield UNKNOWN.at(rule.origin, fix, word=rule.word, name=name, hint=hint, mend=mend)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tayori.config.lint.finding import Finding, Message
+from tayori.config.lint.finding import Finding, Message, Phrase
 from tayori.config.lint.source import Source
 from tayori.config.lint.vocabulary import PROGRAMS, close_to
 from tayori.config.mastercf import Service
@@ -41,7 +41,7 @@ NO_PORT = Message(
 def check(source: Source) -> Iterator[Finding]:
     """Bad lines first, then each service."""
     for error in source.errors:
-        mend = error.mend[:1].upper() + error.mend[1:] or "Correct the line"
+        mend = error.mend[:1].upper() + error.mend[1:] or Phrase("Correct the line")
         yield LINE.at(error.origin or Origin(source.main), what=error.message, mend=mend)
     last = {(service.name, service.kind): service for service in source.services}
     for service in source.services:
@@ -61,8 +61,12 @@ def one(service: Service) -> Iterator[Finding]:
     command = service.command.rsplit("/", 1)[-1]
     if command not in PROGRAMS:
         near = close_to(command, PROGRAMS, 0.6)
-        hint = f'; did you mean "{near}"?' if near else ""
-        mend = f'Write "{near}".' if near else "Use a program of master(5), or pipe to run one of your own."
+        hint = Phrase('; did you mean "{near}"?', near=near) if near else ""
+        mend = (
+            Phrase('Write "{name}".', name=near)
+            if near
+            else Phrase("Use a program of master(5), or pipe to run one of your own.")
+        )
         yield PROGRAM.at(service.origin, command=command, hint=hint, name=service.name, mend=mend)
     elif PROGRAMS[command].endswith("not supported"):
         yield NOT_HERE.at(service.origin, command=command, why=PROGRAMS[command])

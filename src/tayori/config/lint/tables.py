@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tayori.config.lint.finding import Finding, Message
+from tayori.config.lint.finding import Finding, Message, Phrase
 from tayori.config.lint.rules import argument_of, is_access_table, lists, rules
 from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import FILE_TYPES, LISTED_TYPES, TABLE, TABLE_TYPES, close_to, split_table
@@ -108,8 +108,11 @@ def table(source: Source, name: str, text: str, origin: Origin) -> Iterator[Find
         return
     if kind not in TABLE_TYPES:
         near = close_to(kind, TABLE_TYPES, 0.6)
-        hint = f'; did you mean "{near}"?' if near else ""
-        mend = f'Write "{near}:{rest}".' if near else f"Use one of {', '.join(sorted(TABLE_TYPES))}."
+        hint = Phrase('; did you mean "{near}"?', near=near) if near else ""
+        types = ", ".join(sorted(TABLE_TYPES))
+        mend = (
+            Phrase('Write "{name}".', name=f"{near}:{rest}") if near else Phrase("Use one of {types}.", types=types)
+        )
         yield UNKNOWN.at(origin, kind=kind, hint=hint, table=text, name=name, mend=mend)
     elif TABLE_TYPES[kind]:
         yield UNSUPPORTED.at(origin, kind=kind, table=text, name=name, why=TABLE_TYPES[kind])

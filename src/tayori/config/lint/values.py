@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from tayori.config.lint.finding import Edit, Finding, Message
+from tayori.config.lint.finding import Edit, Finding, Message, Phrase
 from tayori.config.lint.notes import meant, swallowed, tail
 from tayori.config.lint.source import Source, meant_items
 from tayori.config.lint.vocabulary import TABLE_TYPES, TRANSPORTS, close_to, split_table
@@ -58,7 +58,7 @@ def value(source: Source, settings: Settings, assignment: Assignment) -> Iterato
         if row is not None:
             typed(settings, row, assignment)
     except ConfigError as error:
-        mend = error.mend[:1].upper() + error.mend[1:] or "Correct the value"
+        mend = error.mend[:1].upper() + error.mend[1:] or Phrase("Correct the value")
         yield BAD.at(assignment.origin, what=error.message, mend=mend)
         return
     if row is None:
@@ -130,5 +130,5 @@ def transport(source: Source, settings: Settings, assignment: Assignment) -> Ite
     here = {service.name for service in source.services if service.kind != "inet"}
     if name and name not in here | TRANSPORTS:
         near = close_to(name, here | TRANSPORTS, 0.7)
-        hint = f' (did you mean "{near}"?)' if near else ""
+        hint = Phrase(' (did you mean "{near}"?)', near=near) if near else ""
         yield TRANSPORT.at(assignment.origin, name=assignment.name, transport=name, hint=hint)

@@ -15,7 +15,6 @@ import json
 import os
 import sys
 import tempfile
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -25,8 +24,12 @@ from tayori.config.origin import ConfigError
 from tayori.net.system import probe
 from tayori.programs.commands import check_live
 from tayori.programs.commands.control import default_directory, no_configuration
+from tayori.programs.language import ENGLISH, N_, Language, choose
 
 EX_USAGE, EX_NOINPUT = 64, 66
+ONE = {"error": N_("{count} error"), "warning": N_("{count} warning"), "note": N_("{count} note")}
+MANY = {"error": N_("{count} errors"), "warning": N_("{count} warnings"), "note": N_("{count} notes")}
+SEVERITY_NAMES = (N_("error"), N_("warning"), N_("note"))
 
 Check = Callable[[Source], Iterable[Finding]]
 # Everything that is checked: the files alone first, then what needs a look outside (sockets, ports, certificates).
@@ -51,27 +54,28 @@ def exit_code(findings: Iterable[Finding]) -> int:
     return 2 if "error" in worst else 1 if "warning" in worst else 0
 
 
-def shown(findings: Iterable[Finding], width: int = 96) -> Iterator[str]:
-    """The findings as lines of text."""
+def shown(findings: Iterable[Finding], say: Language = ENGLISH, width: int = 96) -> Iterator[str]:
+    """The findings as lines of text. Lines are folded where the language has blanks to fold at."""
     file = None
     for finding in findings:
         if file is not None and finding.origin.file != file:
             yield ""
         file = finding.origin.file
-        yield f"{finding.origin}: {finding.severity}: {finding.title}"
-        for text, first in ((finding.meaning, "    "), (finding.mend, "    → ")):
+        title, meaning, mend = say.finding(finding)
+        yield f"{finding.origin}: {say(finding.severity)}: {title}"
+        for text, first in ((meaning, "    "), (mend, "    → ")):
             if text:
-                yield from textwrap.wrap(text, width, initial_indent=first, subsequent_indent=" " * len(first))
+                yield from say.wrap(text, width, first)
 
 
-def summary(findings: list[Finding], directory: str) -> str:
+def summary(findings: list[Finding], directory: str, say: Language = ENGLISH) -> str:
     """One line at the end."""
     counts = [(sum(f.severity == severity for f in findings), severity) for severity in SEVERITIES]
-    said = [f"{count} {severity}{'s' if count != 1 else ''}" for count, severity in counts if count]
-    return f"{directory}: {', '.join(said)}" if said else f"{directory}: nothing to complain about"
+    said = [say(MANY[severity] if count != 1 else ONE[severity], count=count) for count, severity in counts if count]
+    return f"{directory}: {', '.join(said) or say('nothing to complain about')}"
 
 
-def as_json(findings: Iterable[Finding]) -> str:
+def as_json(findings: Iterable[Finding], say: Language = ENGLISH) -> str:
     """A JSON array of objects."""
     rows = [
         {
@@ -79,9 +83,7 @@ def as_json(findings: Iterable[Finding]) -> str:
             "line": finding.origin.line,
             "severity": finding.severity,
             "code": finding.code,
-            "title": finding.title,
-            "meaning": finding.meaning,
-            "mend": finding.mend,
+            **dict(zip(("title", "meaning", "mend"), say.finding(finding), strict=True)),
             "fixable": finding.fix is not None,
         }
         for finding in findings
@@ -162,10 +164,11 @@ def main(argv: list[str]) -> int:
     code = exit_code(findings)
     if options.quiet:
         findings = [finding for finding in findings if finding.severity != "note"]
+    say = choose(options.lang)
     if options.json:
-        print(as_json(findings))
+        print(as_json(findings, say))
     else:
-        for line in shown(findings):
+        for line in shown(findings, say):
             print(line)
-        print(summary(findings, options.directory))
+        print(summary(findings, options.directory, say))
     return code

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator
 
 from tayori.programs.explain.values import Explanation, Judged, Lookup, Remedy, Route
 from tayori.programs.history.record import Asked, Decision
-from tayori.programs.language import N_, Language
+from tayori.programs.language import ENGLISH, N_, Language
 
 WIDTH = 100
 MARKS = {"permit": "+", "reject": "x", "defer": "x", "warn": "!", "defer_if_permit": "~", "defer_if_reject": "~"}
