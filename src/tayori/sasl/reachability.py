@@ -40,6 +40,8 @@ class Reachability:
         self._up = bool(verifiers)
         self.why: dict[str, str] = {}
         self.looks = 0
+        self.tells = True
+        """False: says nothing; of several workers one is enough."""
 
     def up(self) -> bool:
         """Whether to offer AUTH now."""
@@ -70,10 +72,10 @@ class Reachability:
         up = len(why) < len(self._verifiers)
         place = f"{self._origin}: " if self._origin else ""
         for name, text in why.items():
-            if self.why.get(name) != text:
+            if self.tells and self.why.get(name) != text:
                 effect = "logins go on with the other back ends" if up else "AUTH is not offered until it answers"
                 log.warning("%s%s cannot be asked: %s; %s", place, name, text, effect)
-        for name in self.why.keys() - why.keys():
+        for name in self.why.keys() - why.keys() if self.tells else ():
             log.info("%s%s answers again", place, name)
         self.why, self._up = why, up
         self.looks += 1

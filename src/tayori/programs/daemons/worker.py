@@ -118,6 +118,7 @@ class _Worker:
         intake.dispatcher = dispatcher
         logins = {id(b.authenticator): b.authenticator for b in self.built if b.authenticator is not None}
         for authenticator in logins.values():
+            authenticator.reachability.tells = plan.region == 0
             await authenticator.start()
         watching = loop.create_task(_watch(tuple(logins.values())))
         await self._listen(intake)
