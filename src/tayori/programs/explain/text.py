@@ -178,6 +178,4 @@ def shorten(text: str, directory: str) -> str:
 
 
 def _wrapped(text: str, first: str) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False
-    )
+    return ENGLISH.wrap(text, WIDTH, first)
