@@ -83,6 +83,7 @@ TLS_TROUBLE = Reply(454, "4.7.0", "TLS not available due to local problem")
 TLS_ACTIVE = Reply(554, "5.5.1", "Error: TLS already active")
 HELP = Reply(214, "2.0.0", "Commands: " + " ".join(sorted(COMMANDS)) + "\nRFC 5321 says how to use them")
 
+_HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FOLDED = re.compile(rb"[ \t]+")
 
 
@@ -93,6 +94,11 @@ def split_command(line: bytes) -> tuple[str, bytes]:
         head, _, more = head.partition(b"\t")
         rest = more + b" " + rest
     return head.decode("ascii", "replace").upper(), rest.strip(b" \t")
+
+
+def is_header(line: bytes) -> bool:
+    """Whether a line looks like a header field: printable ASCII up to a colon, as RFC 5322 2.2 has it."""
+    return _HEADER.match(line) is not None
 
 
 def printable(raw: bytes) -> str:

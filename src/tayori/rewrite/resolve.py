@@ -73,6 +73,7 @@ class Resolver:
         self._default_transports = Maps.from_settings(tables, settings, "sender_dependent_default_transport_maps")
         self._null_relayhost = settings.text("empty_address_relayhost_maps_lookup_key")
         self._null_transport = settings.text("empty_address_default_transport_maps_lookup_key")
+        self._filter_nexthop = settings.text("default_filter_nexthop")
         self._numeric = settings.flag("resolve_numeric_domain")
         self._dequoted = settings.flag("resolve_dequoted_address")
         self.may_refuse = bool(self._transport_maps or self._relocated or self._default_transports) or any(
@@ -134,6 +135,15 @@ class Resolver:
         if isinstance(route, Deferred):
             return route
         return Resolved(address, answer.kind, route.transport, route.nexthop, route.reason, route.origin, routed)
+
+    def filtered(self, address: str, chosen: str) -> Resolved:
+        """The route that FILTER of access(5) or header_checks(5) forces: `transport:nexthop` for every recipient.
+
+        Without a next hop: default_filter_nexthop, or the recipient's domain.
+        """
+        transport, nexthop = split_service(chosen)
+        nexthop = nexthop or self._filter_nexthop or address.rpartition("@")[2].lower()
+        return Resolved(address, AddressClass.DEFAULT, transport, nexthop, "FILTER")
 
     def _error(self, address: str, text: str, reason: str) -> Resolved:
         return Resolved(address, AddressClass.DEFAULT, "error", text, reason, None, True)

@@ -226,7 +226,7 @@ def test_check_actions() -> None:
     assert check("DISCARD").discard and not check("DUNNO").discard
     assert check("HOLD why").hold == "why"
     assert check("FILTER smtp:[1.2.3.4]").filter == "smtp:[1.2.3.4]"
-    assert where(check("REDIRECT o@o.org")) == [("o@o.org", "o@o.org")]
+    assert where(check("REDIRECT o@o.org")) == [("o@o.org", "r@r.org")]
     assert [one[0] for one in where(check("BCC o@o.org"))] == ["r@r.org", "o@o.org"]
     assert b"spam" not in check("IGNORE").content
     assert (
