@@ -27,7 +27,9 @@ from support.ports import free_port
 from support.server import FIRST_UID, mail_owner_exists
 from support.sink import Sink
 
-DNS_HOST = "127.0.0.77"
+DNS_HOST = f"127.77.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"
+"""An address of loopback for this process alone, so that runs side by side do not meet on port 53."""
+
 START_SECONDS = 30.0
 FORKER = """
 import json, os, signal, sys
