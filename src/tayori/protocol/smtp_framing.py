@@ -106,7 +106,8 @@ class Framing:
             self._bound()
             return None
         stop, after = found
-        raw = bytes(self._buffer[:stop])
+        with memoryview(self._buffer) as view:
+            raw = bytes(view[:stop])
         del self._buffer[:after]
         size = self._dropped + len(raw)
         if self._overflow or (self._limit and size > self._limit):
