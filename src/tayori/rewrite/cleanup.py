@@ -197,6 +197,8 @@ class Cleanup:
             return replace(cleaned, reject=TOO_MANY_HOPS, notes=("message rejected: hopcount exceeded",))
         rewriting = not message.remote or self._headers.rewrites_remote
         checking = bool(self._checks) and not message.internal and NO_CHECKS not in message.overrides
+        if rewriting and not message.full_name:
+            rewriting = not self._headers.settled(head)
         gap = b"" if content[end : end + 1] == b"\n" or end == len(content) else b"\n"
         if not (rewriting or checking or dropping or self._headers.always_add or end > self._headers.size_limit):
             return Cleaned(

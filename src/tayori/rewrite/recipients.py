@@ -81,15 +81,19 @@ class Listing:
 
         self._lately: Remembered[str, bool] = Remembered(tables.clock)
 
-    async def recipient(self, address: str) -> Unlisted | Deferred | None:
-        """None when listed; otherwise the parts of Postfix's reply. Bare `postmaster` is always listed."""
+    async def recipient(self, address: str, sender: str = "") -> Unlisted | Deferred | None:
+        """None when listed; otherwise the parts of Postfix's reply. Bare `postmaster` is always listed.
+
+        `sender` matters where sender_dependent_default_transport_maps choose the error transport.
+        """
         if address.lower() == "postmaster":
             return None
-        if self._lately.get(address):
+        key = f"{sender} {address}" if self._resolver.may_refuse else address
+        if self._lately.get(key):
             return None
-        answer = await self._listed(address, self._known, "Recipient", "5.1.1")
+        answer = await self._listed(address, self._known, "Recipient", "5.1.1", sender)
         if answer is None:
-            self._lately.keep(address, True)
+            self._lately.keep(key, True)
         return answer
 
     async def sender(self, address: str) -> Unlisted | Deferred | None:
@@ -98,7 +102,9 @@ class Listing:
             return None
         return await self._listed(address, self._known_sender, "Sender", "5.1.0")
 
-    async def _listed(self, address: str, known: Maps, who: str, enhanced: str) -> Unlisted | Deferred | None:
+    async def _listed(
+        self, address: str, known: Maps, who: str, enhanced: str, envelope_sender: str = ""
+    ) -> Unlisted | Deferred | None:
         address = self._form.envelope(address)
         local, _, domain = address.rpartition("@")
         if known:
@@ -111,7 +117,7 @@ class Listing:
             and answer.kind is AddressClass.LOCAL
             and self._form.routing(local) is not None
         ):
-            answer = await self._resolver.resolve(address)
+            answer = await self._resolver.resolve(address, envelope_sender)
             if isinstance(answer, Resolved):
                 if answer.transport == "error" and answer.kind is not AddressClass.VIRTUAL_ALIAS:
                     return _undeliverable(answer, who, enhanced)
