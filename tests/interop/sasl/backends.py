@@ -53,8 +53,8 @@ def passwd_file() -> Iterator[Store]:
 @contextmanager
 def saslauthd() -> Iterator[Store]:
     need_root("shadow passwords")
-    with short_folder() as folder, system_user("tayorisasl") as user:
-        with running(require("saslauthd", "sasl2-bin"), "-a", "shadow", "-d", "-m", str(folder), "-n", "2"):  # noqa: SIM117
+    with short_folder() as folder, system_user("tayorisasl") as user:  # noqa: SIM117
+        with running(require("saslauthd", "sasl2-bin"), "-a", "shadow", "-d", "-m", str(folder), "-n", "2"):
             wait_for((folder / "mux").exists)
             yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {folder}/mux\n", user)
 
@@ -62,8 +62,8 @@ def saslauthd() -> Iterator[Store]:
 @contextmanager
 def _own_saslauthd(mechanism: str) -> Iterator[Store]:
     need_root("shadow passwords and PAM")
-    with short_folder() as folder, system_user("tayorisasl") as user:
-        with tayori_saslauthd(folder, "-a", mechanism, "-n", "2") as socket:  # noqa: SIM117
+    with short_folder() as folder, system_user("tayorisasl") as user:  # noqa: SIM117
+        with tayori_saslauthd(folder, "-a", mechanism, "-n", "2") as socket:
             yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {socket}\n", user)
 
 

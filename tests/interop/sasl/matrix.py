@@ -120,6 +120,37 @@ CLIENT_LACKS: dict[str, dict[str, str]] = {
     ),
 }
 
+# tayori as client: the servers, and why a mechanism is not tried there. ANONYMOUS is never used with credentials.
+SERVERS = {
+    "postfix": "Postfix 3.7 with Cyrus SASL and sasldb2",
+    "dovecot": "Dovecot 2.3's submission server",
+    "tayori": "tayori with a passwd-file, token and certificate",
+}
+SERVER_LACKS: dict[str, dict[str, str]] = {
+    "postfix": _lack(
+        (SCRAM_PLUS, "Postfix passes no channel binding to Cyrus SASL"),
+        (TOKENS, "libsasl2-modules 2.1.28 does not have it"),
+        (("EXTERNAL",), "Postfix filters it out by default (smtpd_sasl_mechanism_filter)"),
+        (("ANONYMOUS",), "never used by a client that has credentials"),
+        (("GSSAPI",), "the test's Postfix has no keytab"),
+    ),
+    "dovecot": _lack(
+        (SCRAM_PLUS, "Dovecot 2.3 has no channel binding"),
+        (("SCRAM-SHA-512",), _NOT_512),
+        (("DIGEST-MD5", *TOKENS, "EXTERNAL", "GSSAPI"), "not among the mechanisms of the test's Dovecot"),
+        (("ANONYMOUS",), "never used by a client that has credentials"),
+    ),
+    "tayori": _lack(
+        (("ANONYMOUS",), "never used by a client that has credentials"),
+        (("EXTERNAL", "GSSAPI"), "see the clients above; our client side is held by unit tests"),
+    ),
+}
+
+
+def reached(server: str) -> tuple[str, ...]:
+    """The mechanisms by which our client side logs in at a server."""
+    return tuple(name for name in MECHANISMS if name not in SERVER_LACKS[server])
+
 
 def served(backend: str) -> tuple[str, ...]:
     """The mechanisms a back end serves, in the matrix's order."""
@@ -156,7 +187,21 @@ def table() -> str:
         for mechanism, why in lacks.items():
             by_why.setdefault(why, []).append(mechanism)
         lines += [f"- **{letters[name]}** {', '.join(names)}: {why}" for why, names in by_why.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *client_table()]) + "\n"
+
+
+def client_table() -> list[str]:
+    """tayori's own client side against real servers."""
+    lines = ["tayori as client (delivery by SMTP, `smtp_sasl_password_maps`):", ""]
+    lines += ["| server | " + " | ".join(MECHANISMS) + " |", "|---" * (len(MECHANISMS) + 1) + "|"]
+    notes: dict[str, int] = {}
+    for server, text in SERVERS.items():
+        cells = []
+        for mechanism in MECHANISMS:
+            why = SERVER_LACKS[server].get(mechanism)
+            cells.append(f"[{notes.setdefault(why, len(notes) + 1)}]" if why else "yes")
+        lines.append(f"| {text} | " + " | ".join(cells) + " |")
+    return [*lines, "", "Empty because:", "", *(f"- [{number}] {why}" for why, number in notes.items())]
 
 
 def page(old: str) -> str:

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Pki:
-    """Paths of PEM files; each of `server`, `client` and `lone` holds certificate and key."""
+    """Paths of PEM files; each of `server`, `client` and `lone` holds key and certificate."""
 
     authority: Path
     server: Path
@@ -57,7 +57,7 @@ def make(folder: Path) -> Pki:
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
+        (folder / f"{name}.pem").write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "ca.pem").write_bytes(authority[0].public_bytes(serialization.Encoding.PEM))
     print_ = pairs["lone"][0].fingerprint(hashes.SHA256()).hex(":").upper()
     return Pki(folder / "ca.pem", *(folder / f"{name}.pem" for name in pairs), print_)

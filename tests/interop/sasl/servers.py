@@ -161,6 +161,11 @@ service imap-login {{
     port = 0
   }}
 }}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 mail_location = maildir:{folder}/home/Maildir
 """
 
@@ -173,7 +178,8 @@ class Peer:
 
 
 @contextmanager
-def dovecot() -> Iterator[Peer]:
+def dovecot(more: str = "") -> Iterator[Peer]:
+    """Auth socket and IMAP; `more` is added to its configuration."""
     need_root("Dovecot's processes have users of their own")
     program = require("dovecot", "dovecot-core")
     if not Path("/usr/lib/dovecot/imap").exists():
@@ -189,6 +195,7 @@ def dovecot() -> Iterator[Peer]:
             DOVECOT.format(
                 folder=folder, uid=user.pw_uid, gid=user.pw_gid, imap_port=peer.imap_port, auth_port=peer.auth_port
             )
+            + more
         )
         with running(program, "-F", "-c", str(folder / "dovecot.conf"), log=folder / "out"):
             wait_for(lambda: (folder / "auth").exists() and connects(peer.imap_port))
