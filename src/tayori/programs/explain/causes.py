@@ -17,6 +17,7 @@ from tayori.policy.evaluate import Evaluation
 from tayori.policy.facts import Facts
 from tayori.policy.rule import Resource
 from tayori.programs.daemons.compose import Built
+from tayori.programs.explain.notes import phrase
 from tayori.programs.explain.values import Remedy
 from tayori.programs.history.record import Decision, Failed
 from tayori.programs.language import N_, Language
@@ -34,7 +35,6 @@ NO_MECHANISM = N_("The client did not log in: no login mechanism can be offered 
 NOT_TRIED = N_("The client did not try to log in, though AUTH was offered.")
 NO_EHLO = N_("The client never said EHLO, so it was not told that it may log in.")
 NOT_TRUSTED = N_("The client's address {client} is not in mynetworks.")
-TOO_LATE = N_('"{rule}" would have let it pass, but stands behind the rule that refused.')
 
 LOG_IN = N_("Log in: this port offers AUTH{tls}.")
 AFTER_TLS = N_(" after STARTTLS")
@@ -276,8 +276,8 @@ def _fields(refusal: Decision, situation: Situation) -> dict[str, object]:
         "about": refusal.about,
         "client": situation.client,
         "argument": by.argument,
-        "found": by.found or "-",
-        "looked_up": by.looked_up or by.argument or refusal.about,
+        "found": phrase(by.found or "-"),
+        "looked_up": phrase(by.looked_up or by.argument or refusal.about),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from tayori.programs.explain.notes import note
 from tayori.programs.explain.values import Explanation, Judged, Lookup, Remedy, Route
 from tayori.programs.history.record import Asked, Decision
 from tayori.programs.language import ENGLISH, N_, Language
@@ -49,8 +50,8 @@ def lines(found: Explanation, say: Language) -> Iterator[str]:
     known += [say("with TLS")] if question.tls else []
     if known:
         yield ", ".join(known)
-    for note in found.notes:
-        yield from _wrapped(note, "! ")
+    for remark in found.notes:
+        yield from _wrapped(remark, "! ")
     for judged in found.judged:
         yield ""
         yield from _judged(judged, say)
@@ -106,7 +107,7 @@ def asked(one: Asked, say: Language) -> str:
     """One restriction with its answer, where it stands and what it looked up."""
     rule = f"{one.restriction} {one.argument}".strip()
     place = one.place or say("by default")
-    looked = f" ({one.looked_up}: {one.found})" if one.looked_up else ""
+    looked = f" ({note(one.looked_up, say)}: {note(one.found, say)})" if one.looked_up else ""
     return f"    {MARKS.get(one.answer, '·')} {rule}: {say(ANSWERS.get(one.answer, one.answer))}{looked}  [{place}]"
 
 
