@@ -1,4 +1,4 @@
-"""Memory of idle sessions: `python bench/idle.py [sessions] [--tls]` (10,000). The goal is 10,000 under 600 MiB.
+"""Memory of idle sessions: `python bench/idle.py [sessions]` (10,000). The goal is 10,000 under 600 MiB.
 
 Starts a server of its own on loopback, opens the sessions (each has said EHLO), and prints what the processes use:
 proportional set size, so that memory they share counts once. Needs a descriptor per session on each side: sessions
@@ -57,7 +57,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     settings = {"smtpd_client_connection_count_limit": "0", "smtpd_timeout": "3600s"}
-    with tempfile.TemporaryDirectory(prefix="ty-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="ty-", dir="/tmp", ignore_cleanup_errors=True) as folder:  # noqa: SIM117
         with Server(Path(folder), settings) as server:
             before = used(server)
             (ready, say_ready), (end, say_end) = os.pipe(), os.pipe()

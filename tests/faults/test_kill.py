@@ -8,4 +8,4 @@ from faults import killing
 
 
 def test_kill_nine_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    killing.run(tmp_path, kills=8, seed=20261124)
+    killing.run(tmp_path, kills=6, seed=20261124)

@@ -30,6 +30,7 @@ from tayori.programs.daemons.layout import Layout, Owner, mail_owner
 from tayori.programs.daemons.notify import notify
 from tayori.programs.daemons.parent import tie
 from tayori.programs.daemons.ports import Ports, unix_listener
+from tayori.programs.daemons.preload import preload
 from tayori.programs.daemons.worker import Plan
 from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.store import Store
@@ -127,6 +128,8 @@ class Master:
         self.settings, self.services = self.load()
         self.layout = Layout.of(self.settings)
         self.owner: Owner | None = mail_owner(self.settings)
+        if self.owner is not None:
+            preload()
         self.layout.make(self.owner)
         self._lock()
         self.plan_sockets = self.ports.open(self.settings, self.services)
