@@ -37,7 +37,7 @@ ROWS: tuple[Row, ...] = (
     Row("smtpd_null_access_lookup_key", Kind.TEXT, "<>", status=Status.PLANNED, reason=REASON),
     Row("smtpd_policy_service_request_limit", Kind.NUMBER, "0", status=Status.PLANNED, reason=REASON, low=0),
     Row("smtpd_sasl_application_name", Kind.TEXT, "smtpd", status=Status.PLANNED, reason=REASON),
-    Row("smtpd_peername_lookup", Kind.FLAG, "yes", status=Status.PLANNED, reason=REASON),
+    Row("smtpd_peername_lookup", Kind.FLAG, "yes", "Whether the names of clients are looked up in DNS."),
     Row("smtpd_sasl_response_limit", Kind.NUMBER, "12288", status=Status.PLANNED, reason=REASON, low=0),
     Row("smtpd_delay_open_until_valid_rcpt", Kind.FLAG, "yes", status=Status.PLANNED, reason=REASON),
     Row("smtpd_client_port_logging", Kind.FLAG, "no", status=Status.PLANNED, reason=REASON),
