@@ -202,8 +202,6 @@ def _returned(notice: Notice, message: Message, original: bytes, options: Bounce
     headers_only = notice.headers_only or (0 < options.size_limit < len(original))
     if headers_only:
         original = _headers(original)
-        if 0 < options.size_limit < len(original):
-            original = original[: options.size_limit].rpartition(b"\n")[0] + b"\n"
     return b"Return-Path: <" + _bytes(_shown(message.sender)) + b">\n" + original, headers_only
 
 

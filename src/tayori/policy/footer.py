@@ -34,7 +34,7 @@ def session_values(facts: Facts) -> dict[str, str]:
     }
     for role, address in (("sender", facts.sender), ("recipient", facts.recipient)):
         local, at, domain = (address or "").rpartition("@")
-        values[role] = address or "<>"
+        values[role] = "" if address is None else address or "<>"
         values[f"{role}_name"] = (local if at else domain) or "<>"
         values[f"{role}_domain"] = domain if at else ""
     return values

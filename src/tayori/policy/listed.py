@@ -29,7 +29,7 @@ async def reject_unlisted_recipient(run: Evaluation, rule: Rule) -> Answer:
     if address is None or run.listed_recipient:
         return None
     run.listed_recipient = True
-    found = await run.services.listing.recipient(address)
+    found = await run.services.listing.recipient(address, run.facts.sender or "")
     return _refuse(run, address, found, found.enhanced if isinstance(found, Unlisted) else "")
 
 

@@ -35,7 +35,7 @@ class Classifier(Protocol):
 class Listed(Protocol):
     """`rewrite.recipients.Listing`."""
 
-    async def recipient(self, address: str, /) -> Unlisted | Deferred | None:
+    async def recipient(self, address: str, sender: str = "", /) -> Unlisted | Deferred | None:
         """None when the recipient exists, or is not ours to know."""
         ...
 

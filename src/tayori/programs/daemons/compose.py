@@ -32,6 +32,7 @@ from tayori.rewrite.aliases import Aliases
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.cleanup import Cleanup
 from tayori.rewrite.clients import HeaderRewriteClients
+from tayori.rewrite.generic import Generic
 from tayori.rewrite.keys import Finder
 from tayori.rewrite.recipients import Listing
 from tayori.rewrite.resolve import Resolver
@@ -60,6 +61,7 @@ class House:
     dns: Dns
     agents: dict[str, Agent]
     transports: dict[str, str]
+    generic: dict[str, Generic]
 
     def program(self, transport: str) -> str:
         """The master.cf program behind a transport name; unknown names stand for themselves."""
@@ -156,6 +158,11 @@ def furnish(settings: Settings, services: Iterable[Service], tables: Tables | No
         dns=dns,
         agents=agents,
         transports=transports,
+        generic={
+            name: Generic(settings, tables, classes, f"{name}_generic_maps")
+            for name in ("smtp", "lmtp")
+            if settings.raw(f"{name}_generic_maps")
+        },
     )
 
 

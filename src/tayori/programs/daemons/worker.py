@@ -27,6 +27,7 @@ from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
+from tayori.programs.daemons.dispatch.ways_out import WaysOut
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
 from tayori.programs.daemons.local_client import LocalAgent
@@ -146,12 +147,13 @@ class _Worker:
             queue=queue,
             resolver=house.resolver,
             mailboxes=Mailboxes(settings, house.tables, house.aliases, house.finder, agent),
-            remote=Remote(house.agents, destinations, limit),
+            remote=Remote(house.agents, destinations, limit, house.generic),
             settler=Settler(settings, queue.next_number, intake.reborn, self.plan.log.line, backoff),
             programs=house,
             log=self.plan.log,
             limit=settings.number("qmgr_message_active_limit"),
             history=intake.history,
+            ways_out=WaysOut(settings, house.tables, house.aliases, house.finder, house.resolver),
         )
 
     async def _listen(self, intake: Intake) -> None:

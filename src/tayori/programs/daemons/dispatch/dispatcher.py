@@ -23,6 +23,7 @@ from tayori.programs.daemons.dispatch.ended import STATUS, Ended, Work, log_line
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes, repeated
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
+from tayori.programs.daemons.dispatch.ways_out import WaysOut
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.queue.engine import SqliteQueue
@@ -59,7 +60,9 @@ class Dispatcher:
         log: MailLog,
         limit: int,
         history: NoHistory | None = None,
+        ways_out: WaysOut | None = None,
     ) -> None:
+        self._ways_out = ways_out if ways_out is not None and ways_out.active else None
         self._queue = queue
         self._resolver = resolver
         self._mailboxes = mailboxes
@@ -177,7 +180,7 @@ class Dispatcher:
         ready = tuple(r for r in message.recipients if r.due <= begun)
         waiting = tuple(r for r in message.recipients if r.due > begun)
         work = Work(message, content, begun)
-        ended = await self._route(work, ready)
+        ended = [self._settler.softened(end) for end in await self._route(work, ready)]
         now = time.time()
         for end in ended:
             if not end.forwards:
@@ -216,6 +219,15 @@ class Dispatcher:
                 original = recipient.original or recipient.address
                 recipient = msgspec.structs.replace(recipient, address=resolved.address, original=original)
             program = self._programs.program(resolved.transport)
+            if program == "local" and self._ways_out is not None:
+                way = await self._ways_out.find(recipient, resolved, work.message.sender)
+                if isinstance(way, Deferred):
+                    ended.append(
+                        Ended(recipient, DeferredDelivery(f"table unavailable: {way.why}", "4.3.0"), "local")
+                    )
+                    continue
+                recipient, resolved = way
+                program = self._programs.program(resolved.transport)
             if program == "local":
                 local.append(recipient)
             elif program == "virtual":

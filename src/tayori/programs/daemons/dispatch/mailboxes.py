@@ -82,8 +82,12 @@ class Mailboxes:
             self._target(work, recipient, local_part, recipient.address, False, targets, owners)
             return
         forwards: list[str] = []
+        owner = await self._aliases.owner(local_part)
+        owned = isinstance(owner, str)  # aliases(5) owner-name: a new message, with the owner as its sender
         for member in expansion:
             match member:
+                case User(name) if owned:
+                    forwards.append(f"{name}@{self._domain}")
                 case User(name):
                     self._target(work, recipient, name, f"{name}@{self._domain}", True, targets, owners)
                 case Address(address):
@@ -95,7 +99,6 @@ class Mailboxes:
                     why = f"alias destination {kind} {text!r} is not supported yet"
                     ended.append(Ended(recipient, DeferredDelivery(why, "4.3.5", "local"), "local", part=True))
         if forwards:
-            owner = await self._aliases.owner(local_part)
             sender = None
             if isinstance(owner, str):
                 sender = owner if "@" in owner else f"{owner}@{self._domain}"

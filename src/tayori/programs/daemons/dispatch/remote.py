@@ -8,10 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from tayori.delivery.outcome import DeferredDelivery
 from tayori.delivery.smtp_job import Attempt
 from tayori.programs.daemons.dispatch.ended import Ended, Work
 from tayori.queue.model import Attributes, Recipient
+from tayori.rewrite.generic import Generic
+from tayori.rewrite.results import Deferred
 from tayori.schedule.destinations import Busy, Dead, Destinations, Go
 from tayori.schedule.feedback import Limits
 
@@ -44,9 +48,14 @@ class Remote:
     """Asks the destination for a slot, then the agent for the delivery."""
 
     def __init__(
-        self, agents: Mapping[str, Agent], destinations: Destinations, limits: Callable[[str], Limits]
+        self,
+        agents: Mapping[str, Agent],
+        destinations: Destinations,
+        limits: Callable[[str], Limits],
+        generic: Mapping[str, Generic] | None = None,
     ) -> None:
-        """`agents` by transport: the name of a master.cf service."""
+        """`agents` by transport: the name of a master.cf service; `generic` by program: its generic(5) maps."""
+        self._generic = generic or {}
         self._agents = agents
         self._destinations = destinations
         self._limits = limits
@@ -83,14 +92,37 @@ class Remote:
         attempt = Attempt({})
         try:
             message = work.message
-            attempt = await agent.deliver(
-                nexthop, message.sender, work.content, group, message.attributes, queue_id=message.id
-            )
+            shown = await self._presentable(program, work, group)
+            if isinstance(shown, Deferred):
+                text = f"generic map lookup failure: {shown.why}"
+                return [Ended(r, DeferredDelivery(text, "4.3.0"), program) for r in group]
+            sender, content, named = shown
+            attempt = await agent.deliver(nexthop, sender, content, named, message.attributes, queue_id=message.id)
         finally:
             self._destinations.finished(transport, nexthop, time.time(), attempt.healthy, attempt.reason, go)
             self._next(transport, nexthop)
         missing = DeferredDelivery("the delivery agent gave no answer", "4.3.0")
         return [Ended(r, attempt.get(r.n, missing), program) for r in group]
+
+    async def _presentable(
+        self, program: str, work: Work, group: tuple[Recipient, ...]
+    ) -> tuple[str, bytes, tuple[Recipient, ...]] | Deferred:
+        """Sender, content and recipients as smtp_generic_maps or lmtp_generic_maps show them."""
+        generic = self._generic.get(program)
+        if not generic:
+            return work.message.sender, work.content, group
+        sender, content = await generic.map(work.message.sender), await generic.content(work.content)
+        if isinstance(sender, Deferred):
+            return sender
+        if isinstance(content, Deferred):
+            return content
+        named = []
+        for recipient in group:
+            address = await generic.map(recipient.address)
+            if isinstance(address, Deferred):
+                return address
+            named.append(msgspec.structs.replace(recipient, address=address))
+        return sender, content, tuple(named)
 
     async def _slot(self, transport: str, nexthop: str) -> Go | Dead | Busy:
         key = transport, nexthop

@@ -12,7 +12,7 @@ from tayori.bounce.options import BounceOptions
 from tayori.bounce.report import report
 from tayori.bounce.rules import Entry, Kind, notices
 from tayori.config.settings import Settings
-from tayori.delivery.outcome import BouncedDelivery, Delivered
+from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered
 from tayori.programs.daemons.dispatch.ended import Ended, Work, log_line
 from tayori.protocol.received import rfc5322_date
 from tayori.queue.model import Message, Recipient, Settlement
@@ -48,6 +48,13 @@ class Settler:
         self._mail_name = settings.text("mail_name")
         self._log = log
         self._backoff = backoff
+
+    def softened(self, end: Ended) -> Ended:
+        """soft_bounce: a permanent failure counts, and is logged, as one that is tried again."""
+        outcome = end.outcome
+        if not self._soft_bounce or not isinstance(outcome, BouncedDelivery):
+            return end
+        return replace(end, outcome=DeferredDelivery(outcome.text, "4" + outcome.enhanced[1:], outcome.relay))
 
     async def settle(self, work: Work, ended: list[Ended], waiting: tuple[Recipient, ...], now: float) -> Settlement:
         """`waiting` are recipients that were not due and stay as they are."""
@@ -87,7 +94,7 @@ class Settler:
             f"Delivered-To: {recipient.address}\n"
         )
         content = head.encode("utf-8", "surrogateescape") + work.content
-        original = recipient.original or recipient.address
+        original = (recipient.original or recipient.address) if end.forward_sender is None else ""
         text = f"forwarded as {number:X}"
         self._log("local", log_line(replace(end, outcome=Delivered(text, relay="local")), message, work.begun, now))
         return Message(
@@ -97,7 +104,7 @@ class Settler:
             size=len(content),
             attributes=msgspec.structs.replace(message.attributes, rewrite_context="local"),
             recipients=tuple(
-                Recipient(n, address, original, recipient.notify, recipient.orcpt)
+                Recipient(n, address, original or address, recipient.notify, recipient.orcpt)
                 for n, address in enumerate(end.forwards, start=1)
             ),
             content=content,
@@ -110,7 +117,7 @@ class Settler:
             shown = msgspec.structs.replace(
                 recipient, address=end.address, original=recipient.original or recipient.address
             )
-        final = isinstance(outcome, BouncedDelivery) and not self._soft_bounce
+        final = isinstance(outcome, BouncedDelivery)
         if final or (end.attempted and self._backoff.expired(message.arrival, message.sender, now)):
             tally.failed.append((shown, outcome))
             tally.done.append(recipient.n)

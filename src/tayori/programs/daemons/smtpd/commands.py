@@ -155,7 +155,9 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
             utf8 = True
         elif keyword == "AUTH" and equals:
             auth = value
-        elif keyword == "RET" and value.upper() in ("FULL", "HDRS") and "DSN" not in options.discard_keywords:
+        elif keyword == "RET" and "DSN" not in options.discard_keywords:
+            if value.upper() not in ("FULL", "HDRS"):
+                return Reply(501, "5.5.4", "Bad RET parameter syntax")
             ret = value.upper()
         elif keyword == "ENVID" and equals and "DSN" not in options.discard_keywords:
             envid = value

@@ -69,7 +69,8 @@ async def _finish(session: Session, body: Body, started: float) -> Reply:
     assert transaction is not None
     if body.bare and session.framing.bare == "reject":
         session.note(f"{transaction.queue_id}: reject: END-OF-MESSAGE from {session.peer}: bare <LF> received")
-        return Reply(session.options.bare_newline_code, "5.5.2", "Error: bare <LF> received")
+        text = f"{session.options.hostname} Error: bare <LF> received"
+        return Reply(session.options.bare_newline_code, "5.5.2", text)
     if body.bare and session.framing.bare == "note":
         session.note(f"{transaction.queue_id}: info: END-OF-MESSAGE from {session.peer}: bare <LF> received")
     if body.content is None:

@@ -288,7 +288,7 @@ class Session:
         options = self.options
         if line.bare and options.bare_newline == "reject" and not await self._bare_exempt():
             self.note(f"disconnect: {self.where} from {self.peer}: bare <LF> received")
-            self.say(Reply(options.bare_newline_code, "5.5.2", "Error: bare <LF> received"))
+            self.say(Reply(options.bare_newline_code, "5.5.2", f"{options.hostname} Error: bare <LF> received"))
             raise Closing
         if not verb:
             return say.BAD_SYNTAX
