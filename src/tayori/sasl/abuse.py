@@ -16,6 +16,7 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 _K = TypeVar("_K")
@@ -68,6 +69,7 @@ class _Quiet:
     names: dict[str, None] = field(default_factory=dict)
 
 
+@lru_cache(4096)
 def source_of(address: str) -> str:
     """The address itself, or the /64 of an IPv6 one, which is what one customer has."""
     try:

@@ -82,6 +82,7 @@ class Authenticator:
         self.reachability = Reachability(probed, self.origin, clock=monotonic)
         self._exceptions = _exceptions(settings, tables)
         self._on_login = on_login
+        self.say: Callable[[str], None] = log.info
         folder = state or Path(settings.text("data_directory"))
         self._failed = failed_logins or records.FailedLogins(folder / records.FILE_NAME)
         self.certificates = Certificates(settings, tables)
@@ -183,7 +184,7 @@ class Authenticator:
         if self._on_login is not None:
             self._on_login(record)
         elif not record.quiet:
-            log.info("%s", record.line())
+            self.say(record.line())
 
     def cost(self, mechanism: str) -> Cost | None:
         """What a SCRAM log-in costs here; None for other mechanisms."""

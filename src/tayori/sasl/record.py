@@ -95,6 +95,8 @@ class FailedLogins:
 
 def one_word(text: str) -> str:
     """A name that cannot pass for further words of the line."""
+    if text.isprintable() and " " not in text:
+        return text[:200]
     return "".join(c if c.isprintable() and c != " " else f"\\x{ord(c):02x}" for c in text)[:200]
 
 

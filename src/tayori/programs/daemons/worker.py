@@ -120,6 +120,7 @@ class _Worker:
         logins = {id(b.authenticator): b.authenticator for b in self.built if b.authenticator is not None}
         for authenticator in logins.values():
             authenticator.reachability.tells = plan.region == 0
+            authenticator.say = lambda text: plan.log.line("sasl", text)
             await authenticator.start()
         watching = loop.create_task(_watch(tuple(logins.values())))
         await self._listen(intake)

@@ -258,7 +258,7 @@ def name(data: bytes, what: str = "user name") -> str:
         raise Broken(f"{what} is empty")
     if len(data) > MAX_NAME:
         raise Broken(f"{what} is longer than {MAX_NAME} bytes")
-    if any(c < " " or "\x7f" <= c < "\xa0" for c in text):
+    if not text.isprintable() and any(c < " " or "\x7f" <= c < "\xa0" for c in text):
         raise Broken(f"{what} holds a control character")
     return text
 
