@@ -11,6 +11,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Protocol
 
@@ -28,7 +29,7 @@ PRUNE_SECONDS = 60.0
 _CODES = 32**5
 _log = logging.getLogger("tayori.history")
 
-Entry = Left | Message | Outcome
+Entry = Left | Record | Outcome
 
 
 class Ends(Protocol):
@@ -82,7 +83,7 @@ class History(NoHistory):
         self._size = size
         self._shown = codes
         self._prunes = prunes
-        self._waiting: list[Entry] = []
+        self._waiting: deque[Entry] = deque()
         self._dropped = 0
         self._code = random.randrange(_CODES)  # noqa: S311  a name for people, not a secret
         self._end = threading.Event()
@@ -112,7 +113,7 @@ class History(NoHistory):
 
     def handed_in(self, message: Message) -> None:
         """A message that came without a session (sendmail)."""
-        self._keep(message)
+        self._keep(local_record(message))
 
     def outcome(self, number: int, status: str, address: str, original: str, ends: Ends) -> None:
         """What became of one recipient."""
@@ -131,6 +132,12 @@ class History(NoHistory):
         else:
             self._dropped += 1
 
+    def _again(self, entries: list[Entry]) -> None:
+        """What could not be written waits for the next time, as far as there is room."""
+        room = WAITING - len(self._waiting)
+        self._waiting.extendleft(reversed(entries[:room]))
+        self._dropped += max(0, len(entries) - room)
+
     def _next_code(self) -> int:
         # steps by a large odd number, so that two workers' codes and neighbouring ones do not look alike
         self._code = (self._code + 7_654_321) % _CODES
@@ -142,7 +149,7 @@ class History(NoHistory):
         pruned = 0.0
         while True:
             ending = self._end.wait(PAUSE)
-            entries, self._waiting = self._waiting, []
+            entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 _log.warning("%d entries of the history were dropped: the disk is too slow for them", dropped)
@@ -154,7 +161,9 @@ class History(NoHistory):
                     pruned = time.monotonic()
                     store.prune(time.time() - self._days * 86400, self._size)
                 told = ""
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, ValueError) as error:
+                if not isinstance(error, ValueError):
+                    self._again(entries)
                 if str(error) != told:
                     told = str(error)
                     _log.warning("the history cannot be written: %s", error)
@@ -176,5 +185,5 @@ def _sorted(entries: list[Entry]) -> tuple[list[Record], list[Outcome]]:
         elif isinstance(entry, Left):
             records.append(record(entry))
         else:
-            records.append(local_record(entry))
+            records.append(entry)
     return records, outcomes

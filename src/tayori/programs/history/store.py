@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -42,6 +43,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _records = msgspec.msgpack.Decoder(Record)
 _outcomes = msgspec.msgpack.Decoder(Outcome)
 _SEPARATOR = "\n"
+Row = tuple[float, int, int, str, str, str, str, bytes]
+End = tuple[float, int, str, str, str, bytes]
 
 
 class Store:
@@ -92,8 +95,12 @@ class Store:
         """Add a batch."""
         if not records and not outcomes:
             return
-        rows = [_row(record) for record in records]
-        ends = [(o.when, o.number, o.status, o.address, o.original, _encode(o)) for o in outcomes]
+        try:
+            rows, ends = _rows(records, outcomes)
+        except UnicodeEncodeError:
+            # bytes that are no UTF-8 travel as surrogates, which neither msgpack nor SQLite takes
+            records, outcomes = [readable(r) for r in records], [readable(o) for o in outcomes]
+            rows, ends = _rows(records, outcomes)
         codes: list[tuple[str, int]] = []
         base = self._base
         with self._lock:
@@ -165,7 +172,30 @@ class Store:
         self._lock.close()
 
 
-def _row(record: Record) -> tuple[float, int, int, str, str, str, str, bytes]:
+_Kept = TypeVar("_Kept")
+
+
+def readable(value: _Kept) -> _Kept:
+    """The same value with `\\xNN` in place of bytes that are no UTF-8."""
+    if isinstance(value, str):
+        text = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return cast(_Kept, text)
+    if isinstance(value, tuple):
+        return cast(_Kept, tuple(readable(one) for one in value))
+    if isinstance(value, msgspec.Struct):
+        return type(value)(*(readable(getattr(value, name)) for name in value.__struct_fields__))
+    return value
+
+
+def _rows(records: Sequence[Record], outcomes: Sequence[Outcome]) -> tuple[list[Row], list[End]]:
+    rows = [_row(record) for record in records]
+    ends = [(o.when, o.number, o.status, o.address, o.original, _encode(o)) for o in outcomes]
+    for row in rows:
+        "".join(row[3:7]).encode()
+    return rows, ends
+
+
+def _row(record: Record) -> Row:
     recipients = _SEPARATOR.join(record.recipients).lower()
     client = f"{record.client}{_SEPARATOR}{record.client_name}{_SEPARATOR}{record.helo or ''}".lower()
     ok = int(record.accepted) * ACCEPTED + bool(record.refusals) * REFUSED
