@@ -242,7 +242,7 @@ def _shown(got: list[str], wanted: str) -> list[str]:
 
 def normal_reply(line: str) -> str:
     """A reply without what differs from run to run."""
-    return re.sub(r"queued as [\w-]+", "queued as ID", line)
+    return re.sub(r"queued as [\w-]+", "queued as ID", line).rstrip()
 
 
 _RECEIVED_ID = re.compile(r"\bid [A-Za-z0-9]+\b")
@@ -253,6 +253,7 @@ def normal_message(content: bytes, places: dict[str, str]) -> list[str]:
     """A message as text, without dates, queue numbers, ports and the folder of this run."""
     text = content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").replace("\r", "\\r")
     text = _DATE.sub("DATE", text)
+    text = re.sub(r"^(From \S+ ) *\w{3} \w{3} +\d+ [\d:]+ \d{4}$", r"\1DATE", text, flags=re.M)
     text = _RECEIVED_ID.sub("id ID", text)
     text = re.sub(r"<\d{14}\.\w+@", "<DATE.ID@", text)
     text = re.sub(r"\b[A-F0-9]{9,}\.\d+/", "BOUNDARY/", text)
