@@ -25,6 +25,7 @@ ON_REQUEST = {
     "ANONYMOUS": "lets anybody in",
     "GSSAPI": "needs a Kerberos keytab for this host",
 }
+NOT_NAMED = "mech_list does not name it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Offer:
             rows.append(MECHANISMS[word])
         for name in MECHANISMS:
             if name not in words and name.removesuffix("-PLUS") not in words:
-                self.removed.append(Removed(name, "mech_list", "mech_list does not name it"))
+                self.removed.append(Removed(name, "mech_list", NOT_NAMED))
         return rows
 
     def _filtered(self, rows: list[Row], settings: Settings, tables: Tables | None) -> list[Row]:

@@ -23,6 +23,7 @@ from tayori.config.lint.finding import SEVERITIES
 from tayori.config.origin import ConfigError
 from tayori.net.system import probe
 from tayori.programs.commands import check_live
+from tayori.programs.commands.check_sasl import logins
 from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.language import ENGLISH, N_, Language, choose
 
@@ -33,7 +34,7 @@ SEVERITY_NAMES = (N_("error"), N_("warning"), N_("note"))
 
 Check = Callable[[Source], Iterable[Finding]]
 # Everything that is checked: the files alone first, then what needs a look outside (sockets, ports, certificates).
-CHECKS: tuple[Check, ...] = (lint, check_live.check)
+CHECKS: tuple[Check, ...] = (lint, check_live.check, logins)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -132,6 +132,10 @@ def _offers(authenticator: Authenticator) -> list[str]:
     for tls, words in ((False, "without TLS"), (True, "with TLS")):
         offered = " ".join(authenticator.offered(tls)) or "none"
         lines.append(f"Offered {words}: {offered}")
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, setting, why in authenticator.removed():
+        groups.setdefault((setting, why), []).append(name)
+    lines += [f"Not offered, by {setting}: {', '.join(names)} ({why})" for (setting, why), names in groups.items()]
     if authenticator.settings.text("smtpd_tls_auth_only") == "yes":
         lines.append("(smtpd_tls_auth_only = yes: nothing is offered before TLS)")
     if authenticator.settings.text("smtpd_sasl_auth_enable") != "yes":

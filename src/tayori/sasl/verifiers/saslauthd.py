@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 from collections.abc import Iterable
 
@@ -62,13 +63,16 @@ class Saslauthd:
         return await self._guard.run(ask)
 
     async def _ask(self, wire: bytes) -> tuple[bool, str] | None:
-        reader, writer = await asyncio.open_unix_connection(self.path())
+        """One question. A bare socket: streams would cost more than everything else of a login together."""
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            writer.write(wire)
-            await writer.drain()
+            sock.setblocking(False)
+            await _connect(sock, self.path())
+            await loop.sock_sendall(sock, wire)
             data = b""
             while True:
-                piece = await reader.read(4096)
+                piece = await loop.sock_recv(sock, 4096)
                 if not piece:
                     return None
                 data += piece
@@ -81,7 +85,7 @@ class Saslauthd:
         except (BrokenPipeError, ConnectionResetError):
             return None
         finally:
-            writer.transport.abort()
+            sock.close()
 
     async def fetch(self, username: str, realm: str, wanted: tuple[str, ...]) -> Secret | Refused | TryLater:
         """saslauthd never gives secrets away."""
@@ -113,6 +117,16 @@ class Saslauthd:
     def close(self) -> None:
         """Nothing is kept open."""
         self._guard.close()
+
+
+async def _connect(sock: socket.socket, path: str) -> None:
+    """Connect; while the daemon's queue of connections is full, again a little later (the guard has the limit)."""
+    while True:
+        try:
+            sock.connect(path)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(0.01)
 
 
 def _listening(path: str) -> bool:
