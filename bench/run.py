@@ -1,10 +1,10 @@
 """tayori and Postfix side by side: `make bench`.
 
 As root, from one generated configuration, on one machine, in interleaved runs: smtp-source (Debian's package
-postfix) sends 4 KiB messages over 20 sessions, one message per connection, to 20 local users; a run ends when the last
-message lies in a Maildir. Both sync each Maildir file before the message leaves the queue (Postfix by fsync, tayori
-by its batches). Printed per run: messages per second to acceptance and end to end, CPU seconds per 1,000 messages of
-the server's processes, and syncs per message; then medians, spread and the ratio.
+postfix) sends 4 KiB messages over 20 sessions, one message per connection, to 20 local users; a run ends when
+the last message lies in a Maildir. Both sync each Maildir file before the message leaves the queue (Postfix by
+fsync, tayori by its batches). Printed per run: messages per second to acceptance and end to end, and CPU seconds
+per 1,000 messages of the server's processes; then medians, spread and the ratio.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 @dataclass
 class Result:
-    """One run. Rates in messages/s, CPU in seconds per 1,000 messages, syncs per message (None: not counted)."""
+    """One run. Rates in messages/s, CPU in seconds per 1,000 messages."""
 
     server: str
     accepted: float

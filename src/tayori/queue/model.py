@@ -30,6 +30,7 @@ class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
     uid: int = -1
     hops: int = 0
     kind: str = "mail"
+    drop: str = ""
 
 
 class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):

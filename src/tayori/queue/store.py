@@ -12,7 +12,7 @@ import os
 import sqlite3
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ class Store:
             raise
         return gone
 
-    def _insert(self, db: sqlite3.Connection, messages: Iterable[tuple[Message, int | None]]) -> None:
+    def _insert(self, db: sqlite3.Connection, messages: Sequence[tuple[Message, int | None]]) -> None:
         rows, bodies, recipients = [], [], []
         for message, owner in messages:
             content = message.content or b""
@@ -158,6 +158,8 @@ class Store:
                 bodies.append((number, content))
             recipients += [_row(number, r) for r in message.recipients]
         insert_rows(db, schema.INSERT_MESSAGE, rows)
+        drops = [(f"drop:{m.attributes.drop}", m.number) for m, _ in messages if m.attributes.drop]
+        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", drops)
         insert_rows(db, schema.INSERT_CONTENT, bodies)
         insert_rows(db, schema.INSERT_RECIPIENT, recipients)
 
@@ -199,6 +201,15 @@ class Store:
         """Remove content files of messages that have left the queue."""
         for number in numbers:
             self.content_path(number).unlink(missing_ok=True)
+
+    def has_drop(self, name: str) -> bool:
+        """Whether the maildrop file of this name is a message already."""
+        return self._db.execute("SELECT 1 FROM meta WHERE name = ?", (f"drop:{name}",)).fetchone() is not None
+
+    def forget_drop(self, name: str) -> None:
+        """The maildrop file is gone."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM meta WHERE name = ?", (f"drop:{name}",))
 
     def content_path(self, number: int) -> Path:
         """Where a large message's content lies."""

@@ -2,9 +2,9 @@
 
 usage: tayori rehearse NEWDIR [-c DIR] [--since TIME] [-n MOST] [--json] [--lang LANG]
 
-DIR is the running configuration, whose history is read; NEWDIR holds the edited one. Each recorded session is judged
-again with the facts of then: client, names, HELO, login, TLS, sender, recipients. Contents are not recorded, so header
-and body checks are not rehearsed. DNS lists and policy services are asked as they are now.
+DIR is the running configuration, whose history is read; NEWDIR holds the edited one. Each recorded session is
+judged again with the facts of then: client, names, HELO, login, TLS, sender, recipients. Contents are not
+recorded, so header and body checks are not rehearsed. DNS lists and policy services are asked as they are now.
 Exit code: 0 nothing differs, 1 something does, 64 usage, 66 no history, 78 an unusable configuration.
 """
 

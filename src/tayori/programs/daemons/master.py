@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import resource
 import select
@@ -107,6 +108,7 @@ class Master:
             code = 1
             try:
                 tie(self.pid)()
+                logging.disable()  # what is worth saying, the real processes say
                 smtpd_services(furnish(settings, services))
                 mail_owner(settings)
                 code = 0
@@ -392,7 +394,8 @@ class Master:
             for sock in sockets:
                 host, port = sock.getsockname()[:2]
                 shown = f"[{host}]" if ":" in host else host
-                rows.append(f"{shown}:{port} ({service.name})")
+                name = "" if str(port) in service.name else f" ({service.name})"
+                rows.append(f"{shown}:{port}{name}")
         return ", ".join(rows)
 
     def _reap(self) -> None:

@@ -11,11 +11,9 @@ import logging
 import os
 import pwd
 import socket
-import stat
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from pathlib import Path
 
 from tayori.config.settings import Settings
 from tayori.net.stream import Stream
@@ -159,8 +157,8 @@ class Submit:
             return {"ok": False, "id": "", "error": str(error), "code": 75, "temporary": True}
         return reply
 
-    async def accept(self, request: Answer, content: bytes, uid: int, now: float) -> Answer:
-        """Keep one locally submitted message (pickup(8)). Raises QueueBroken."""
+    async def accept(self, request: Answer, content: bytes, uid: int, now: float, drop: str = "") -> Answer:
+        """Keep one locally submitted message (pickup(8)); `drop` names its maildrop file. Raises QueueBroken."""
         sender = {"<>": "", "": user_name(uid)}.get(str(request.get("sender", "")), str(request.get("sender", "")))
         listed = request.get("recipients")
         recipients = [str(r) for r in listed] if isinstance(listed, list) else []
@@ -188,6 +186,7 @@ class Submit:
         )
         attributes = Attributes(
             rewrite_context="local",
+            drop=drop,
             uid=uid,
             body=str(request.get("body", "")),
             ret=str(request.get("ret", "")),
@@ -202,38 +201,6 @@ class Submit:
             "code": 0 if ok else 75 if reply.temporary else 65,
             "temporary": reply.temporary,
         }
-
-    async def pick_up(self) -> int:
-        """Take in what sendmail left in the maildrop while the server was down; how many messages."""
-        taken = 0
-        try:
-            names = sorted(name for name in os.listdir(self._layout.maildrop) if name.endswith(".mail"))
-        except OSError as error:
-            _log.warning("the maildrop cannot be read: %s", error)
-            return 0
-        for name in names:
-            try:
-                taken += await self._pick_up_one(self._layout.maildrop / name)
-            except (OSError, ipc.BadFrame, QueueBroken, ValueError) as error:
-                _log.warning("maildrop file %s is left where it is: %s", name, error)
-        return taken
-
-    async def _pick_up_one(self, path: Path) -> bool:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                raise ValueError("not a plain file of its own")
-            if self._size_limit and status.st_size > self._size_limit + 1024 * 1024:
-                raise ValueError("larger than message_size_limit")
-            frames = list(ipc.Frames().feed(file.read()))
-        if len(frames) != 2:
-            raise ValueError("not complete")
-        answer = await self.accept(ipc.as_dict(frames[0]), frames[1], status.st_uid, status.st_mtime)
-        if not answer["ok"]:
-            raise ValueError(str(answer["error"]))
-        path.unlink()
-        return True
 
     async def _list(self, request: Answer, uid: int) -> Answer:
         self._allow("authorized_mailq_users", uid)

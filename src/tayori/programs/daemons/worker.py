@@ -31,6 +31,7 @@ from tayori.programs.daemons.dispatch.ways_out import WaysOut
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
 from tayori.programs.daemons.local_client import LocalAgent
+from tayori.programs.daemons.pickup import Pickup
 from tayori.programs.daemons.smtpd.service import SmtpdService
 from tayori.programs.daemons.smtpd.session import Session
 from tayori.programs.daemons.submit import Submit
@@ -127,11 +128,13 @@ class _Worker:
         submit = Submit(settings, intake, queue, dispatcher, plan.layout, plan.owner)
         self.servers.append(await submit.serve(plan.submit))
         dispatcher.begin()
-        if plan.region == 0:
-            await submit.pick_up()
+        pickup = Pickup(plan.layout.maildrop, queue, submit.accept, settings.number("message_size_limit"))
+        await pickup.look()
+        picking = loop.create_task(pickup.run())
         ready()
         await self.end.wait()
         watching.cancel()
+        picking.cancel()
         await self._finish(queue, dispatcher, agent, submit)
 
     def _dispatcher(self, queue: SqliteQueue, agent: LocalAgent, intake: Intake) -> Dispatcher:

@@ -102,7 +102,7 @@ class Settler:
             arrival=now,
             sender=message.sender if end.forward_sender is None else end.forward_sender,
             size=len(content),
-            attributes=msgspec.structs.replace(message.attributes, rewrite_context="local"),
+            attributes=msgspec.structs.replace(message.attributes, rewrite_context="local", drop=""),
             recipients=tuple(
                 Recipient(n, address, original or address, recipient.notify, recipient.orcpt)
                 for n, address in enumerate(end.forwards, start=1)
