@@ -140,6 +140,7 @@ class Script(Stream):
         self.lines: list[Line] = []
         self._command = ""
         self._reply = b""
+        self._ended = False
         self._steps = self._dialogue(question)
 
     def _dialogue(self, question: Question) -> Iterator[bytes]:
@@ -168,21 +169,21 @@ class Script(Stream):
         return int(reply[0]) if reply[:1].isdigit() else 0
 
     def _end(self) -> None:
+        """The first reply belongs to the command; what follows it, the server said of its own accord."""
         text = self._reply.decode("utf-8", "backslashreplace").strip().replace("\r\n", "\n")
         if text or self._command:
-            self.lines.append(Line(self._command, text))
+            lines = text.split("\n")
+            last = next((at for at, line in enumerate(lines) if line[3:4] != "-"), len(lines) - 1)
+            self.lines.append(Line(self._command, "\n".join(lines[: last + 1])))
+            if lines[last + 1 :]:
+                self.lines.append(Line("", "\n".join(lines[last + 1 :])))
         self._command, self._reply = "", b""
 
     async def read(self) -> bytes:
         """The next command; b"" at the end."""
         if not self.lines and not self._command:
-            self._end_greeting()
-        return next(self._steps, b"")
-
-    def _end_greeting(self) -> None:
-        text = self._reply.decode("utf-8", "backslashreplace").strip().replace("\r\n", "\n")
-        self.lines.append(Line("", text))
-        self._reply = b""
+            self._end()
+        return b"" if self._ended else next(self._steps, b"")
 
     def write(self, data: bytes) -> None:
         """A reply."""
@@ -197,6 +198,7 @@ class Script(Stream):
 
     def write_eof(self) -> None:
         """The server has no more to say."""
+        self._ended = True
 
     def close(self) -> None:
         """The end: what was said last belongs to the last command."""
