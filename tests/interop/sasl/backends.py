@@ -98,8 +98,7 @@ def sqlite() -> Iterator[Store]:
 
 @contextmanager
 def pgsql() -> Iterator[Store]:
-    import psycopg
-
+    psycopg = servers.library("psycopg", "pgsql")
     with servers.postgresql() as (_folder, port):
         with psycopg.connect(host="127.0.0.1", port=port, user="tayori", dbname="postgres", autocommit=True) as db:
             db.execute("CREATE TABLE users (name TEXT, realm TEXT, password TEXT)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pwd
 import subprocess
@@ -14,6 +15,14 @@ from typing import Any
 from interop.sasl.peers import PASSWORD, connects, running, short_folder, wait_for
 from support.peers import missing, need_root, require
 from support.ports import free_port
+
+
+def library(name: str, extra: str) -> Any:
+    """An optional library; absent, the test is skipped, or fails where every peer is required."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing(f"{name} is not installed (pip install 'tayori[{extra}]')")
 
 
 @contextmanager
@@ -35,8 +44,7 @@ def postgresql() -> Iterator[tuple[Path, int]]:
 @contextmanager
 def mariadb() -> Iterator[tuple[Any, int]]:
     """(a connection as root, port); the account sasl/pw may read the empty table mail.users (name, realm, password)."""
-    import pymysql
-
+    pymysql = library("pymysql", "mysql")
     install, server = require("mariadb-install-db", "mariadb-server"), require("mariadbd", "mariadb-server")
     owner = "mysql" if os.geteuid() == 0 else ""
     with short_folder(owner) as folder:
