@@ -199,21 +199,6 @@ def none() -> Iterator[Store]:
         yield Store(conf, main={"smtpd_sasl_local_domain": "example.com", **options})
 
 
-@contextmanager
-def keytab() -> Iterator[Store]:
-    from interop.sasl.kerberos import realm
-
-    with realm() as found, short_folder() as folder:
-        conf = f"pwcheck_method: passwd-file\npasswd_file: {folder}/users\nmech_list: gssapi\n"
-        (folder / "users").write_text("")
-        os.environ.update(found.client_env)
-        try:
-            yield Store(conf, main={"myhostname": "localhost"}, env=found.server_env)
-        finally:
-            for name in found.client_env:
-                os.environ.pop(name, None)
-
-
 BACKENDS: dict[str, Callable[[], AbstractContextManager[Store]]] = {
     "accounts": accounts,
     "passwd-file": passwd_file,
@@ -231,7 +216,6 @@ BACKENDS: dict[str, Callable[[], AbstractContextManager[Store]]] = {
     "httpform": httpform,
     "oauth": oauth,
     "none": none,
-    "keytab": keytab,
 }
 
 

@@ -41,26 +41,27 @@ BACKENDS = {
     "httpform": "a web server (httpform)",
     "oauth": "signed tokens (oauth, JWT)",
     "none": "nothing but TLS (a client certificate mapped by tayori_sasl_external_names)",
-    "keytab": "a Kerberos keytab, MIT KDC",
 }
 
 SCRAM_PLAIN = ("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SCRAM_PLUS = tuple(f"{name}-PLUS" for name in SCRAM_PLAIN)
 SHARED = ("CRAM-MD5", "DIGEST-MD5", *SCRAM_PLAIN, *SCRAM_PLUS)
 TOKENS = ("OAUTHBEARER", "XOAUTH2")
-NO_BACKEND = ("EXTERNAL", "ANONYMOUS", "GSSAPI")
+NO_BACKEND = ("EXTERNAL", "ANONYMOUS")
+KERBEROS = ("GSSAPI",)
 
 _ONLY = "it checks passwords and gives no stored secret"
 _TOKEN = "it checks no tokens"
-_APART = "needs no back end: see the rows `none` and `keytab`"
+_APART = "needs no back end: see the last row"
+_NO_KDC = "an extra; not tried with a KDC in these tests"
 
 
 def _lack(*groups: tuple[tuple[str, ...], str]) -> dict[str, str]:
     return {name: why for names, why in groups for name in names}
 
 
-_PASSWORDS_ONLY = _lack((SHARED, _ONLY), (TOKENS, _TOKEN), (NO_BACKEND, _APART))
-_ALL_SECRETS = _lack((TOKENS, _TOKEN), (NO_BACKEND, _APART))
+_PASSWORDS_ONLY = _lack((SHARED, _ONLY), (TOKENS, _TOKEN), (NO_BACKEND, _APART), (KERBEROS, _NO_KDC))
+_ALL_SECRETS = _lack((TOKENS, _TOKEN), (NO_BACKEND, _APART), (KERBEROS, _NO_KDC))
 _NOT_512 = "Dovecot 2.3 knows no SCRAM-SHA-512"
 
 # Why a back end does not serve a mechanism. The tests hold that exactly the others are offered over TLS.
@@ -70,6 +71,7 @@ BACKEND_LACKS: dict[str, dict[str, str]] = {
         (("SCRAM-SHA-512", "SCRAM-SHA-512-PLUS"), "--scram stores keys for SHA-1 and SHA-256, which clients have"),
         (TOKENS, _TOKEN),
         (NO_BACKEND, _APART),
+        (KERBEROS, _NO_KDC),
     ),
     "passwd-file": _ALL_SECRETS,
     "saslauthd": _PASSWORDS_ONLY,
@@ -86,13 +88,14 @@ BACKEND_LACKS: dict[str, dict[str, str]] = {
         (("SCRAM-SHA-512", "SCRAM-SHA-512-PLUS"), _NOT_512),
         (("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"), "Dovecot 2.3's auth protocol takes no channel binding"),
         (TOKENS, "not among the mechanisms of the test's Dovecot, which decides"),
-        (NO_BACKEND, "not among the mechanisms of the test's Dovecot, which decides"),
+        ((*NO_BACKEND, *KERBEROS), "not among the mechanisms of the test's Dovecot, which decides"),
     ),
     "rimap": _PASSWORDS_ONLY,
     "httpform": _PASSWORDS_ONLY,
-    "oauth": _lack((("PLAIN", "LOGIN", *SHARED), "it checks tokens alone"), (NO_BACKEND, _APART)),
-    "none": _lack((("PLAIN", "LOGIN", *SHARED, *TOKENS, "GSSAPI"), "there is nothing to check it with")),
-    "keytab": _lack((("PLAIN", "LOGIN", *SHARED, *TOKENS, "EXTERNAL", "ANONYMOUS"), "a keytab serves GSSAPI alone")),
+    "oauth": _lack(
+        (("PLAIN", "LOGIN", *SHARED), "it checks tokens alone"), (NO_BACKEND, _APART), (KERBEROS, _NO_KDC)
+    ),
+    "none": _lack((("PLAIN", "LOGIN", *SHARED, *TOKENS), "there is nothing to check it with"), (KERBEROS, _NO_KDC)),
 }
 
 # Why a client does not try a mechanism.
@@ -142,7 +145,8 @@ SERVER_LACKS: dict[str, dict[str, str]] = {
     ),
     "tayori": _lack(
         (("ANONYMOUS",), "never used by a client that has credentials"),
-        (("EXTERNAL", "GSSAPI"), "see the clients above; our client side is held by unit tests"),
+        (("EXTERNAL",), "our client side is held by unit tests alone"),
+        (KERBEROS, _NO_KDC),
     ),
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from interop.sasl import backends
 from interop.sasl.peers import PASSWORD, running, short_folder, system_user, tayori_saslauthd, wait_for
 from support.peers import need_root, require
 from tayori.programs.commands import testsaslauthd
@@ -85,6 +86,20 @@ def test_ours_with_system_users(mechanism: str) -> None:
             assert cyrus_test(socket, "nobody-here", "bad", "-s", "smtp") == '0: NO "authentication failed"'
         with tayori_saslauthd(folder, "-a", mechanism, "-r") as socket:
             assert cyrus_test(socket, user, PASSWORD, "-r", "example.com") == '0: NO "authentication failed"'
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("mechanism", ["sasldb", "ldap", "rimap", "httpform"])
+def test_ours_with_other_stores(mechanism: str) -> None:
+    """Cyrus's testsaslauthd asks tayori saslauthd, which asks the real store."""
+    with backends.BACKENDS[mechanism]() as store, short_folder() as folder:
+        keys = dict(line.split(": ", 1) for line in store.conf.splitlines())
+        (folder / "conf").write_text(store.conf)
+        option = {"sasldb": keys.get("sasldb_path"), "rimap": keys.get("rimap_server")}.get(mechanism)
+        realm = ["-r", backends.HOST] if mechanism == "sasldb" else []
+        with tayori_saslauthd(folder, "-a", mechanism, "-O", option or str(folder / "conf")) as socket:
+            assert cyrus_test(socket, store.user, PASSWORD, *realm) == '0: OK "Success."'
+            assert cyrus_test(socket, store.user, "bad", *realm) == '0: NO "authentication failed"'
 
 
 @pytest.mark.root

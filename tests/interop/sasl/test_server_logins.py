@@ -36,7 +36,7 @@ def test_auth_rate_limit(tmp_path: Path) -> None:
     with served(tmp_path, limit) as server:
         codes = [server.talk(["EHLO x", plain("taro", SECRET)])[-1][:9] for _ in range(3)]
         assert codes == ["235 2.7.0", "235 2.7.0", "450 4.7.1"]
-        assert "AUTH command rate limit exceeded" in server.log()
+        server.wait_log("AUTH command rate limit exceeded")
 
 
 def test_every_login_leaves_a_line_and_no_secret(tmp_path: Path) -> None:
