@@ -1,6 +1,6 @@
 """Modules that libraries import only when first needed, loaded while we may still read them.
 
-A worker gives root up before it serves; where Python lives in a folder of root's (a pipx of root's, /root/.pyenv) a
+A worker gives root up before it serves; where Python lives in a folder of root's (a pipx or pyenv of root's) a
 later import fails, and with it the session that needed it.
 """
 
