@@ -57,7 +57,8 @@ def make_cases(folder: Path, entries: int, count: int) -> list[Case]:
                 number % 3
             ]
             file.write(f"{shape} REJECT rule {number}\n")
-    texts = [f"spam{chance.randrange(67) * 3}7@somewhere.example.com" for _ in range(count // 2)]
+    numbers = [f"{chance.randrange(67) * 3}{chance.randrange(10**6)}" for _ in range(count // 2)]
+    texts = [f"spam{number}@somewhere.example.com" for number in numbers]
     return [
         Case("hash, half found", f"hash:{folder}/hash", hits + misses),
         Case("hash, none found", f"hash:{folder}/hash", misses),

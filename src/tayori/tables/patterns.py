@@ -2,8 +2,9 @@
 
 regexp_table(5), pcre_table(5): `!/pattern/flags result`, `if /pattern/flags` … `endif`, `$1 ${1} $(1) $$`.
 
-Neighbouring simple patterns are also joined into one guard, which says in one search that none of them fits; only
-when it fits are the patterns asked one by one, in their order. Two hundred patterns so cost little more than one.
+Neighbouring simple patterns are also joined into one guard, which says in one search that none of them fits, or
+which of them fits furthest to the left. A rule above that one may fit further right and then comes first, so the
+rules above are asked too, again joined. Two hundred patterns so cost little more than one, found or not.
 
 A pattern that needs more steps than the engine's limit allows fails the look-up with TempFail, naming the line
 (Postfix logs it and goes on with the next rule): a rule that could be dodged by a crafted text protects nobody.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,9 @@ from tayori.tables.spec import Spec
 log = logging.getLogger("tayori.tables")
 
 Search = Callable[[str], Any]
-CHUNK = 16
+CHUNK, RUN = 16, 256
+RECENT, RECENT_LENGTH = 256, 320
+"""So many answers are remembered, of texts no longer than an address."""
 
 
 class TooHard(Exception):
@@ -121,14 +124,70 @@ class _Rule:
         self.body: PatternRules | None = None
 
 
+class _Guard:
+    """An alternation of patterns, each followed by a mark that tells which of them it was."""
+
+    __slots__ = ("search",)
+
+    def __init__(self, engine: Engine, rules: Sequence[_Rule]) -> None:
+        marked = [f"{rule.compiled.joinable}(*MARK:{position})" for position, rule in enumerate(rules)]
+        self.search = engine.join(marked) if rules else _nothing
+
+    def first(self, text: str) -> int | None:
+        """A rule that fits, -1 for none, None for "cannot tell". May raise the engine's failure."""
+        if self.search is None:
+            return None
+        match = self.search(text)
+        return -1 if match is None else int(match.expand("${*MARK}"))
+
+
+def _nothing(text: str) -> None:
+    """The guard of no rules."""
+
+
 class _Run:
-    """Neighbouring joinable rules: a guard over chunks of them, the rules one by one when it fits."""
+    """Neighbouring joinable rules, at most RUN, with a guard over all and guards over what comes before one."""
 
-    __slots__ = ("chunks", "guard")
+    __slots__ = ("_above", "_engine", "_near", "guard", "rules")
 
-    def __init__(self, guard: Search | None, chunks: tuple[tuple[Search | None, tuple[_Rule, ...]], ...]) -> None:
-        self.guard = guard
-        self.chunks = chunks
+    def __init__(self, engine: Engine, rules: tuple[_Rule, ...]) -> None:
+        self.rules = rules
+        self.guard = _Guard(engine, rules)
+        self._engine = engine
+        self._above: dict[int, _Guard] = {}
+        self._near: dict[int, _Guard] = {}
+
+    def first(self, text: str) -> int | None:
+        """The position of the first rule that fits; -1 for none, None for "cannot tell"."""
+        try:
+            found = self.guard.first(text)
+            while found is not None and found > 0:
+                higher = self._higher(found, text)
+                if higher == -1:
+                    return found
+                found = higher
+        except self._engine.failure:
+            return None
+        return found
+
+    def _higher(self, position: int, text: str) -> int | None:
+        """A rule above `position` that fits; guards over whole chunks above, then over its neighbours.
+
+        Guards are made when they are first needed: a rule that never fits needs none.
+        """
+        start = position - position % CHUNK
+        if start:
+            above = self._above.get(start)
+            if above is None:
+                above = self._above[start] = _Guard(self._engine, self.rules[:start])
+            found = above.first(text)
+            if found != -1:
+                return found
+        near = self._near.get(position)
+        if near is None:
+            near = self._near[position] = _Guard(self._engine, self.rules[start:position])
+        found = near.first(text)
+        return found if found is None or found < 0 else start + found
 
 
 class PatternRules:
@@ -170,23 +229,16 @@ class PatternRules:
         return None
 
     def _run(self, run: _Run, text: str) -> Found | None:
-        if not self._may_fit(run.guard, text):
+        first = run.first(text)
+        if first == -1:
             return None
-        for guard, rules in run.chunks:
-            if self._may_fit(guard, text):
-                for rule in rules:
-                    found = self._ask(rule, text)
-                    if found is not None:
-                        return found
+        if first is not None:
+            return run.rules[first].found or self._ask(run.rules[first], text)
+        for rule in run.rules:
+            found = self._ask(rule, text)
+            if found is not None:
+                return found
         return None
-
-    def _may_fit(self, guard: Search | None, text: str) -> bool:
-        if guard is None:
-            return True
-        try:
-            return guard(text) is not None
-        except self._failure:
-            return True
 
     def _ask(self, rule: _Rule, text: str) -> Found | None:
         try:
@@ -206,25 +258,19 @@ class PatternRules:
 def _steps(engine: Engine, rules: list[_Rule]) -> Iterable[_Rule | _Run]:
     held: list[_Rule] = []
     for rule in [*rules, None]:
-        if rule is not None and rule.compiled.joinable and not rule.negated:
-            held.append(rule)
+        joinable = rule is not None and rule.compiled.joinable and not rule.negated and rule.body is None
+        if not joinable or len(held) == RUN:
+            if len(held) < 3:
+                yield from held
+            else:
+                yield _Run(engine, tuple(held))
+            held = []
+        if rule is None:
             continue
-        if len(held) < 3:
-            yield from held
+        if joinable:
+            held.append(rule)
         else:
-            yield _make_run(engine, held)
-        held = []
-        if rule is not None:
             yield rule
-
-
-def _make_run(engine: Engine, rules: list[_Rule]) -> _Run:
-    chunks = []
-    for start in range(0, len(rules), CHUNK):
-        chunk = tuple(rules[start : start + CHUNK])
-        guard = engine.join([rule.compiled.joinable for rule in chunk]) if len(rules) > CHUNK else None
-        chunks.append((guard, chunk))
-    return _Run(engine.join([rule.compiled.joinable for rule in rules]), tuple(chunks))
 
 
 class PatternTable:
@@ -239,12 +285,20 @@ class PatternTable:
             spec, lambda tree, problems: PatternRules(engine, tree, problems, file)
         )
         self._told: set[int] = set()
+        self._recent: dict[str, Outcome] = {}
+        self._recent_of: PatternRules | None = None
 
     async def lookup(self, key: str) -> Outcome:
         """Ask with the whole text."""
         rules = self.source.current()
         if rules is None:
             return TempFail(f"{self.name}: {self.source.why}")
+        if rules is not self._recent_of:
+            self._recent_of = rules
+            self._recent.clear()
+        known = self._recent.get(key)
+        if known is not None:
+            return known
         try:
             found = rules.find(key)
         except TooHard as error:
@@ -254,7 +308,12 @@ class PatternTable:
             return TempFail(f"{self.name}: {error}")
         except UnicodeEncodeError:
             return await self.lookup(key.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-        return NOT_FOUND if found is None else found
+        answer: Outcome = NOT_FOUND if found is None else found
+        if len(key) <= RECENT_LENGTH:
+            if len(self._recent) >= RECENT:
+                self._recent.clear()
+            self._recent[key] = answer
+        return answer
 
     @property
     def problems(self) -> tuple[Problem, ...]:
