@@ -165,7 +165,10 @@ def test_the_deciding_line_is_the_one_that_the_history_kept(tmp_path: Path) -> N
         server.stop()
     reader = Reader(server.queue_directory / "tayori" / "queue" / FILE_NAME)
     kept_of = {
-        (record.sender, one.about): one for record in reader.records() for one in record.decisions if one.stage == "RCPT"
+        (record.sender, one.about): one
+        for record in reader.records()
+        for one in record.decisions
+        if one.stage == "RCPT"
     }
     reader.close()
     assert len(kept_of) == len(ENVELOPES)

@@ -12,6 +12,7 @@ workers run as mail_owner where the machine has one, else as root (`tayori_singl
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -293,6 +294,11 @@ def _children(pid: int) -> list[int]:
 
 def _holds(pid: int, path: str) -> bool:
     try:
-        return any(os.readlink(fd).startswith(path) for fd in Path(f"/proc/{pid}/fd").iterdir())
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
+    for fd in descriptors:
+        with contextlib.suppress(OSError):  # closed in the meantime
+            if os.readlink(fd).startswith(path):
+                return True
+    return False
