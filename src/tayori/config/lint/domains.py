@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tayori.config.lint.finding import Finding, Message
 from tayori.config.lint.source import Source, meant_items, place
@@ -38,6 +38,7 @@ ADDRESS = Message(
     "This list holds domains; an address there matches nothing.",
     'Write the domain alone: "{meant}".',
 )
+INDEXED = frozenset(("hash", "btree", "dbm", "lmdb", "cdb", "sdbm", "texthash"))
 # In the order in which Postfix asks them; relay_domains may repeat mydestination (its old default does).
 CLASSES = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains", "relay_domains")
 
@@ -51,7 +52,7 @@ def check(source: Source) -> Iterator[Finding]:
 
 
 def classes(source: Source) -> Iterator[Finding]:
-    """Literal domains only: what stands in tables is not looked at here."""
+    """Literal domains, and those in small text tables and files."""
     first: dict[str, str] = {}
     for name in CLASSES:
         if not source.settings.is_set(name) and name != "mydestination":
@@ -60,17 +61,32 @@ def classes(source: Source) -> Iterator[Finding]:
             items = meant_items(source.settings, name)
         except ConfigError:
             continue  # the value has its own finding
-        for item in items:
+        for item, origin in domains(source, name, items):
             domain = item.lower()
-            if split_table(item)[0] or item.startswith(("/", "!")):
-                continue
-            origin = place(source.settings, name, item, source.main)
             if "@" in item:
                 yield ADDRESS.at(origin, domain=item, name=name, meant=item.rpartition("@")[2])
                 continue
             other = first.setdefault(domain, name)
             if other != name and not (other == "mydestination" and name == "relay_domains"):
                 yield TWICE.at(origin, domain=item, first=other, second=name)
+
+
+def domains(source: Source, name: str, items: Iterable[str]) -> Iterator[tuple[str, Origin]]:
+    """(domain, where it stands); tables of the indexed types and plain files are read, others are passed over."""
+    for item in items:
+        kind, rest = split_table(item)
+        if item.startswith("!"):
+            continue
+        if (kind in INDEXED and rest.startswith("/")) or item.startswith("/"):
+            file = rest if kind else item
+            for number, line in enumerate(source.table_text(file).split("\n"), 1):
+                words = line.split()
+                if words and line[0] not in "# \t":
+                    for word in words[:1] if kind else words:
+                        if "@" not in word:
+                            yield word, Origin(file, number)
+        elif not kind:
+            yield item, place(source.settings, name, item, source.main)
 
 
 def own_name(source: Source) -> Iterator[Finding]:

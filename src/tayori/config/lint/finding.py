@@ -36,6 +36,8 @@ class Finding:
     fix: Edit | None = None
     message: Message | None = field(default=None, compare=False, repr=False)
     fields: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    session: tuple[str, ...] = ()
+    """An SMTP dialogue that shows the mistake, line by line."""
 
 
 class Phrase(str):

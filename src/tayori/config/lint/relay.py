@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tayori.config.lint.finding import Finding, Message, Phrase
 from tayori.config.lint.rules import Rule, classes, is_access_table, rules
@@ -176,7 +176,8 @@ def service_findings(source: Source, settings: Settings, service: Service) -> It
     walks = {name: walk(source, settings, name) for name in LISTS}
     stopping = [result for result in walks.values() if result.stopped]
     if not stopping:
-        yield open_relay(source, settings, walks, where)
+        session = example(settings, service)
+        yield replace(open_relay(source, settings, walks, where), session=session)
         return
     best = min(stopping, key=lambda result: len(result.maybe))
     for rule in best.maybe:
@@ -188,6 +189,24 @@ def service_findings(source: Source, settings: Settings, service: Service) -> It
             detail=Phrase("An entry that answers OK") if rule.argument else Phrase("An entry there"),
             forged=FORGEABLE.get(rule.word, Phrase("you do not decide who is in it")),
         )
+
+
+def example(settings: Settings, service: Service) -> tuple[str, ...]:
+    """The stranger's session that the walk has shown to go through."""
+    host = settings.text("myhostname")
+    port = service.name.rpartition(":")[2]
+    return (
+        f"(203.0.113.9 connects to {host}, port {port}; no login)",
+        f"S: 220 {host} ESMTP",
+        "C: EHLO stranger.example",
+        f"S: 250 {host}",
+        "C: MAIL FROM:<a@stranger.example>",
+        "S: 250 2.1.0 Ok",
+        "C: RCPT TO:<b@elsewhere.example>",
+        "S: 250 2.1.5 Ok",
+        "C: DATA",
+        "S: 354 End data with <CR><LF>.<CR><LF>",
+    )
 
 
 def every_word(settings: Settings, name: str, depth: int = 0) -> Iterator[str]:

@@ -22,7 +22,8 @@ from tayori.config.lint import Edit, Finding, Source, lint, read_source
 from tayori.config.lint.finding import SEVERITIES
 from tayori.config.origin import ConfigError
 from tayori.net.system import probe
-from tayori.programs.commands import check_live
+from tayori.programs.commands import check_live, check_servers
+from tayori.programs.commands.check_dns import names
 from tayori.programs.commands.check_sasl import logins
 from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.language import ENGLISH, N_, Language, choose
@@ -34,7 +35,7 @@ SEVERITY_NAMES = (N_("error"), N_("warning"), N_("note"))
 
 Check = Callable[[Source], Iterable[Finding]]
 # Everything that is checked: the files alone first, then what needs a look outside (sockets, ports, certificates).
-CHECKS: tuple[Check, ...] = (lint, check_live.check, logins)
+CHECKS: tuple[Check, ...] = (lint, check_live.check, check_servers.check, logins)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     where = default_directory()
     command.add_argument("-c", dest="directory", default=where, help="the folder of main.cf (%(default)s)")
     command.add_argument("--fix", action="store_true", help="mend what is certain and show the change")
+    command.add_argument("--dns", action="store_true", help="ask DNS too: myhostname, its addresses and their names")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")
     command.add_argument("--lang", default="", help="language of the findings")
     command.add_argument("--quiet", "-q", action="store_true", help="leave out notes")
@@ -67,6 +69,7 @@ def shown(findings: Iterable[Finding], say: Language = ENGLISH, width: int = 96)
         for text, first in ((meaning, "    "), (mend, "    → ")):
             if text:
                 yield from say.wrap(text, width, first)
+        yield from (f"      {line}" for line in finding.session)
 
 
 def summary(findings: list[Finding], directory: str, say: Language = ENGLISH) -> str:
@@ -86,6 +89,7 @@ def as_json(findings: Iterable[Finding], say: Language = ENGLISH) -> str:
             "code": finding.code,
             **dict(zip(("title", "meaning", "mend"), say.finding(finding), strict=True)),
             "fixable": finding.fix is not None,
+            **({"session": list(finding.session)} if finding.session else {}),
         }
         for finding in findings
     ]
@@ -138,10 +142,11 @@ def replace_file(path: Path, text: str) -> None:
         raise
 
 
-def examine(directory: str) -> tuple[Source, list[Finding]]:
-    """Read and check. Raises ConfigError when main.cf cannot be read."""
+def examine(directory: str, dns: bool = False) -> tuple[Source, list[Finding]]:
+    """Read and check; `dns` asks the name servers too. Raises ConfigError when main.cf cannot be read."""
     source = read_source(directory, probe())
-    return source, [finding for check in CHECKS for finding in check(source)]
+    checks = (*CHECKS, names) if dns else CHECKS
+    return source, [finding for check in checks for finding in check(source)]
 
 
 def main(argv: list[str]) -> int:
@@ -151,11 +156,11 @@ def main(argv: list[str]) -> int:
     except SystemExit as error:
         return EX_USAGE if error.code else 0
     try:
-        source, findings = examine(options.directory)
+        source, findings = examine(options.directory, options.dns)
         if options.fix:
             for line in apply(source, findings):
                 print(line)
-            source, findings = examine(options.directory)
+            source, findings = examine(options.directory, options.dns)
     except ConfigError as error:
         print(f"tayori check: {no_configuration(options.directory) or error}", file=sys.stderr)
         return EX_NOINPUT

@@ -5,6 +5,7 @@ Nothing is changed and nothing is sent: a socket is connected to and closed, fil
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import socket
@@ -14,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from tayori.config.lint import Finding, Message, Source
+from tayori.config.lint.finding import Phrase
 from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
@@ -76,6 +79,13 @@ CERT_OLD = Message(
     "{name}: the certificate in {path} {when}",
     "Mail programs refuse it or warn their users.",
     "Get a new one (certbot renew) and reload.",
+)
+CERT_CHAIN = Message(
+    "warning",
+    "certificate-chain",
+    "{name}: the certificate in {path} was issued by {issuer}, and {what}",
+    "Mail programs cannot follow it to an authority that they know, and refuse it or warn their users.",
+    "Use the file with the whole chain (certbot: fullchain.pem), the server's own certificate first.",
 )
 CERT_NAME = Message(
     "note",
@@ -233,6 +243,7 @@ def _certificate(source: Source, hostname: str, name: str, files: tuple[str, ...
     origin = _main(source, name)
     key: object = None
     key_file, found, found_in = "", None, ""
+    chain: list[x509.Certificate] = []
     for path in dict.fromkeys(files):
         try:
             data = Path(path).read_bytes()
@@ -243,8 +254,10 @@ def _certificate(source: Source, hostname: str, name: str, files: tuple[str, ...
         try:
             if key is None and b"PRIVATE KEY-----" in data:
                 key, key_file = serialization.load_pem_private_key(_key_part(data), None), path
-            if found is None and b"BEGIN CERTIFICATE" in data:
-                found, found_in = x509.load_pem_x509_certificates(data)[0], path
+            if b"BEGIN CERTIFICATE" in data:
+                chain += x509.load_pem_x509_certificates(data)
+                if found is None:
+                    found, found_in = chain[0], path
         except (ValueError, TypeError) as error:
             mend = "Write key and certificate in PEM form; the key without a password."
             yield CERT_UNREADABLE.at(origin, name=name, path=path, why=f"cannot be read ({error})", mend=mend)
@@ -256,6 +269,7 @@ def _certificate(source: Source, hostname: str, name: str, files: tuple[str, ...
         return
     if _public(key.public_key()) != _public(found.public_key()):  # type: ignore[attr-defined]
         yield CERT_MISMATCH.at(origin, name=name, key=key_file, path=found_in)
+    yield from _chain(origin, name, found_in, chain)
     yield from _dates(origin, name, found_in, found)
     names = certificate_names(found)
     if names and not any(_covers(pattern, hostname) for pattern in names):
@@ -270,6 +284,22 @@ def _key_part(data: bytes) -> bytes:
 def _public(key: object) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return bytes(key.public_bytes(serialization.Encoding.DER, form))  # type: ignore[attr-defined]
+
+
+def _chain(origin: Origin, name: str, path: str, chain: list[x509.Certificate]) -> Iterator[Finding]:
+    """Whether each certificate is issued by the next. One that is alone and not issued by itself lacks its chain."""
+    leaf = chain[0]
+    issuer = leaf.issuer.rfc4514_string()
+    if len(chain) == 1 and leaf.issuer != leaf.subject:
+        yield CERT_CHAIN.at(origin, name=name, path=path, issuer=issuer, what=Phrase("that one is not in the file"))
+    for lower, upper in itertools.pairwise(chain):
+        try:
+            lower.verify_directly_issued_by(upper)
+        except (ValueError, TypeError, InvalidSignature):
+            issuer = lower.issuer.rfc4514_string()
+            what = Phrase("what follows it in the file is {other}", other=upper.subject.rfc4514_string())
+            yield CERT_CHAIN.at(origin, name=name, path=path, issuer=issuer, what=what)
+            return
 
 
 def _dates(origin: Origin, name: str, path: str, found: x509.Certificate) -> Iterator[Finding]:
