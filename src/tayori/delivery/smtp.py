@@ -15,7 +15,7 @@ from typing import Protocol
 from tayori.config.settings import Settings
 from tayori.delivery import smtp_texts
 from tayori.delivery.mx import Choice, Hop, Names, Target, Unreachable, parse_hops, targets
-from tayori.delivery.outcome import BouncedDelivery
+from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.sessions import Cache, Key, Session, Wire
 from tayori.delivery.smtp_auth import Logins
 from tayori.delivery.smtp_handshake import Failed, Handshake, Wanted
@@ -103,6 +103,16 @@ class SmtpAgent:
         if job.pending and not job.stop:
             await self._try_hops(nexthop, job, key)
         return job.result()
+
+    async def probe(self, nexthop: str, sender: str, address: str) -> DeliveryOutcome:
+        """Ask the hosts of `nexthop` whether they would take mail for `address`, on a session of its own, and send
+        none (ADDRESS_VERIFICATION_README; smtp_address_verify_target says whether RCPT or DATA decides)."""
+        job = Job(sender, b"", (Recipient(1, address),), Attributes(), self.options.line_limit)
+        job.probe = self.options.probe
+        job.reject_bad_addresses()
+        if job.pending:
+            await self._try_hops(nexthop, job, (nexthop.lower(), sender if self._by_sender else ""))
+        return job.result()[1]
 
     def close(self) -> None:
         """Close the idle sessions."""
@@ -203,7 +213,10 @@ class SmtpAgent:
         except BaseException:
             session.wire.abort()
             raise
-        self._keep(session, key)
+        if job.probe:
+            session.close(quit_first=not session.client.unanswered)
+        else:
+            self._keep(session, key)
 
     def _refusal(self, session: Session, content: bytes, smtputf8: bool) -> BouncedDelivery | None:
         """What EHLO already rules out."""
@@ -223,8 +236,13 @@ class SmtpAgent:
             for event in await session.step():
                 if isinstance(event, Answered):
                     answered = True
-                    job.answer(numbers[event.index], smtp_texts.said(target, event.reply, event.stage))
+                    meaning = smtp_texts.asked if job.probe else smtp_texts.said
+                    job.answer(numbers[event.index], meaning(target, event.reply, event.stage))
                     session.clean = event.stage is Stage.DOT
+                elif isinstance(event, SendContent) and job.probe:
+                    # no way back from here but to hang up, which tells the server to forget it (RFC 5321 4.1.4)
+                    job.all(Delivered("the server is ready for content", relay=target.relay))
+                    return
                 elif isinstance(event, SendContent):
                     await session.send_content(content)
                 elif isinstance(event, Done):

@@ -42,6 +42,8 @@ class Job:
         self.healthy: bool | None = None
         self.reason = ""
         self.stop = False
+        self.probe = ""
+        """Not "": nothing is delivered; the command whose answer counts, "rcpt" or "data"."""
         self._content = content
         self._wire: bytes | None = None
         self._line_limit = line_limit
@@ -96,6 +98,7 @@ class Job:
                 smtputf8=smtputf8,
                 ret=self.attributes.ret,
                 envid=self.attributes.envid,
+                probe=self.probe == "rcpt",
             ),
             numbers,
         )

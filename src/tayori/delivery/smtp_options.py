@@ -57,6 +57,7 @@ class SmtpOptions:
     ignore_mx_error: bool
     own: frozenset[str] = field(default_factory=frozenset)
     line_limit: int = 998
+    probe: str = "rcpt"
 
     @classmethod
     def of(cls, settings: Settings, *, lmtp: bool = False) -> SmtpOptions:
@@ -111,6 +112,7 @@ class SmtpOptions:
                 [text.split("/")[0] for text in settings.system.interfaces] + list(settings.items("proxy_interfaces"))
             ),
             line_limit=line_limit,
+            probe=_probe(settings, name("address_verify_target")),
         )
 
 
@@ -118,6 +120,16 @@ def _cache_time(settings: Settings, name: Callable[[str], str]) -> int:
     """0 when neither on demand nor for listed destinations; here a listed one caches for all."""
     on = settings.flag(name("connection_cache_on_demand")) or settings.items(name("connection_cache_destinations"))
     return settings.seconds(name("connection_cache_time_limit")) if on else 0
+
+
+def _probe(settings: Settings, parameter: str) -> str:
+    """Raises ConfigError."""
+    target = settings.text(parameter).lower()
+    if target not in ("rcpt", "data"):
+        raise ConfigError(
+            f'{parameter}: "{target}" is no stage of a probe', settings.origin(parameter), "use rcpt or data"
+        )
+    return target
 
 
 def _tls_level(settings: Settings, name: Callable[[str], str]) -> str:

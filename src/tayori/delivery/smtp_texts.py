@@ -18,6 +18,13 @@ def said(target: Target, reply: ServerReply, stage: Stage) -> DeliveryOutcome:
     return _by_code(reply, text, target)
 
 
+def asked(target: Target, reply: ServerReply, stage: Stage) -> DeliveryOutcome:
+    """What a server's answer means for an address that is only asked about (verify(8))."""
+    if reply.good and stage is Stage.RCPT:
+        return Delivered(reply.text, reply.status, target.relay, reply.text)
+    return said(target, reply, stage)
+
+
 def refused(target: Target, reply: ServerReply, *, soft: bool) -> DeliveryOutcome:
     """A greeting or handshake reply. `soft`: another server may be better, so a 5xx only defers."""
     text = f"host {target.name} refused to talk to me: {reply.text}"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from tayori.config.origin import Origin
 from tayori.policy.answers import Answer, DeferIfPermit, Refusal
-from tayori.policy.dsn import fitting
 from tayori.policy.generic import reply_code
 from tayori.policy.rule import Function, Prepare, Resource, Rule
 from tayori.policy.services import Verified
@@ -65,8 +64,9 @@ def reject_unverified(resource: Resource) -> Function:
         own = "5.1.7" if resource is Resource.SENDER else "5.1.1"
         if known.state == "undeliverable":
             text = run.rejected(address, what, f"undeliverable address: {codes.reason or known.reason[:MAX_REASON]}")
-            return Refusal(codes.reject, fitting(known.enhanced or own, what), text)
+            return Refusal(codes.reject, own, text)
         why = known.reason[:MAX_REASON] if known.state == "deferred" else "Address verification in progress"
+        why = codes.reason or why
         refusal = Refusal(codes.later, own, run.rejected(address, what, f"unverified address: {why}"))
         return refusal if codes.defer else DeferIfPermit(refusal)
 

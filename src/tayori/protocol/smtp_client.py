@@ -145,7 +145,8 @@ class Client:
         dsn = "DSN" in self.capabilities
         for index, recipient in enumerate(envelope.recipients):
             steps.append(((Stage.RCPT, index), _rcpt(recipient, dsn)))
-        steps.append(((Stage.DATA, -1), b"DATA\r\n"))
+        if not envelope.probe:
+            steps.append(((Stage.DATA, -1), b"DATA\r\n"))
         self._unsent.extend(steps)
         self._push()
 
@@ -249,12 +250,13 @@ class Client:
     def _on_rcpt(self, reply: ServerReply, index: int) -> list[Event]:
         if index not in self._open:
             return []
-        if reply.good:
+        probing = self._envelope is not None and self._envelope.probe
+        if reply.good and not probing:
             self._accepted.append(index)
             return []
         self._open.discard(index)
         events: list[Event] = [Answered(index, reply, Stage.RCPT)]
-        if not self._open and self._unsent:
+        if not self._open and (self._unsent or probing):
             # DATA is still here: it need not be sent
             self._unsent.clear()
             events.append(Done())

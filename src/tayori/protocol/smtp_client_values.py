@@ -65,7 +65,10 @@ class ClientRecipient:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One transaction. `size` is bytes on the wire or an estimate; `body` is "", "7BIT" or "8BITMIME"."""
+    """One transaction. `size` is bytes on the wire or an estimate; `body` is "", "7BIT" or "8BITMIME".
+
+    `probe`: only ask about the recipients; no DATA is sent, and Answered comes for a good RCPT reply too.
+    """
 
     sender: str
     recipients: tuple[ClientRecipient, ...]
@@ -74,6 +77,7 @@ class Envelope:
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ ROWS: tuple[Row, ...] = (
     Row("lmtp_address_preference", Kind.TEXT, "any", status=Status.ACCEPTED, reason=REASON),
     Row("lmtp_dns_resolver_options", Kind.LIST, "", status=Status.ACCEPTED, reason=REASON),
     Row("lmtp_send_dummy_mail_auth", Kind.FLAG, "no", status=Status.ACCEPTED, reason=REASON),
-    Row("lmtp_address_verify_target", Kind.TEXT, "rcpt", status=Status.ACCEPTED, reason=REASON),
+    Row("lmtp_address_verify_target", Kind.TEXT, "rcpt", "The command whose answer decides a probe: rcpt or data."),
     Row("lmtp_dns_support_level", Kind.TEXT, "", status=Status.ACCEPTED, reason=REASON),
     Row("lmtp_connection_reuse_count_limit", Kind.NUMBER, "0", status=Status.ACCEPTED, reason=REASON, low=0),
     Row(

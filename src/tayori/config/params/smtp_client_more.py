@@ -37,7 +37,7 @@ ROWS: tuple[Row, ...] = (
     Row("smtp_reply_filter", Kind.TABLES, "", status=Status.PLANNED, reason=REASON),
     Row("smtp_dns_resolver_options", Kind.LIST, "", status=Status.PLANNED, reason=REASON),
     Row("smtp_send_dummy_mail_auth", Kind.FLAG, "no", status=Status.PLANNED, reason=REASON),
-    Row("smtp_address_verify_target", Kind.TEXT, "rcpt", status=Status.PLANNED, reason=REASON),
+    Row("smtp_address_verify_target", Kind.TEXT, "rcpt", "The command whose answer decides a probe: rcpt or data."),
     Row("smtp_connection_reuse_count_limit", Kind.NUMBER, "0", status=Status.PLANNED, reason=REASON, low=0),
     Row(
         "smtp_delivery_status_filter",

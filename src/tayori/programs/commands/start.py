@@ -120,7 +120,7 @@ def reload(argv: list[str]) -> int:
             refused = vet(settings, services)
             if not refused:
                 # as the master does before it lets go of what runs: here a person sees why not
-                smtpd_services(furnish(settings, services))
+                smtpd_services(furnish(settings, services, verify=True))
         except ConfigError as error:
             refused = [str(error)]
         if refused:

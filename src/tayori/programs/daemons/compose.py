@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tayori.config import smtpdconf
 from tayori.config.mastercf import Service
@@ -28,6 +28,8 @@ from tayori.programs.daemons.logins import RelayLogins
 from tayori.programs.daemons.names import DnsNames
 from tayori.programs.daemons.smtpd.options import SmtpdOptions
 from tayori.programs.daemons.smtpd.service import Intake, SmtpdService
+from tayori.programs.daemons.verify import Verifier
+from tayori.programs.daemons.verify_probe import Prober
 from tayori.rewrite.aliases import Aliases
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.cleanup import Cleanup
@@ -62,6 +64,7 @@ class House:
     agents: dict[str, Agent]
     transports: dict[str, str]
     generic: dict[str, Generic]
+    verifier: Verifier | None = None
 
     def program(self, transport: str) -> str:
         """The master.cf program behind a transport name; unknown names stand for themselves."""
@@ -129,8 +132,11 @@ DEFAULT_TRANSPORTS = {
 }  # fmt: skip
 
 
-def furnish(settings: Settings, services: Iterable[Service], tables: Tables | None = None) -> House:
-    """Build the shared part. `tables` lets a tool watch the look-ups. Raises ConfigError."""
+def furnish(
+    settings: Settings, services: Iterable[Service], tables: Tables | None = None, *, verify: bool = False
+) -> House:
+    """Build the shared part. `tables` lets a tool watch the look-ups; `verify`: addresses may be probed (a tool that
+    only tells must not). Raises ConfigError."""
     services = tuple(services)
     tables = tables or Tables(settings)
     classes = Classes(settings, tables)
@@ -145,7 +151,7 @@ def furnish(settings: Settings, services: Iterable[Service], tables: Tables | No
             agents[name] = pipes.PipeClient(str(Layout.of(settings).pipe_socket), name)
         elif program in PROGRAMS_REMOTE:
             agents[name] = _agent(name, program, by_name.get(name), settings, names, tables)
-    return House(
+    house = House(
         settings=settings,
         services=services,
         tables=tables,
@@ -164,6 +170,21 @@ def furnish(settings: Settings, services: Iterable[Service], tables: Tables | No
             if settings.raw(f"{name}_generic_maps")
         },
     )
+    return replace(house, verifier=_verifier(house)) if verify else house
+
+
+def _verifier(house: House) -> Verifier:
+    prober = Prober(
+        house.settings,
+        house.tables,
+        house.classes,
+        house.cleanup,
+        house.aliases,
+        house.program,
+        house.agents,
+        house.generic,
+    )
+    return Verifier(house.settings, prober, Layout.of(house.settings).queue)
 
 
 def _agent(
@@ -210,6 +231,7 @@ def _services(house: House, settings: Settings) -> Services:
         listing=house.listing,
         resolver=house.dns,
         mynetworks=MatchList.from_settings(house.tables, settings, "mynetworks", Kind.NETWORK),
+        verify=house.verifier.waiting(settings) if house.verifier is not None else None,
     )
 
 

@@ -109,7 +109,7 @@ class Master:
             try:
                 tie(self.pid)()
                 logging.disable()  # what is worth saying, the real processes say
-                smtpd_services(furnish(settings, services))
+                smtpd_services(furnish(settings, services, verify=True))
                 mail_owner(settings)
                 code = 0
             except ConfigError as error:

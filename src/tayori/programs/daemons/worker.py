@@ -75,7 +75,7 @@ class Plan:
 
 def run(plan: Plan, ready: Callable[[], None]) -> None:
     """Be a worker until told to stop. Raises ConfigError when the house cannot be built."""
-    house = furnish(plan.settings, plan.services)
+    house = furnish(plan.settings, plan.services, verify=True)
     built = smtpd_services(house)
     if plan.owner is not None:
         plan.owner.become()
@@ -232,6 +232,8 @@ class _Worker:
         await queue.call(lambda store: store.release_owner(number))
         await queue.stop()
         self.history.stop()
+        if self.house.verifier is not None:
+            await self.house.verifier.close()
         for remote in self.house.agents.values():
             remote.close()
         for built in self.built:
