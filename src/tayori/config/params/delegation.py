@@ -17,7 +17,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("smtpd_policy_service_try_limit", Kind.NUMBER, "2", status=Status.PLANNED, reason="issue 4", low=1),
     Row("smtpd_policy_service_retry_delay", Kind.TIME, "1s", status=Status.PLANNED, reason="issue 4", low=0),
-    Row("content_filter", Kind.SERVICE, "", status=Status.PLANNED, reason="a later issue"),
+    Row("content_filter", Kind.SERVICE, "", "Where all mail goes first, whatever its recipients: transport:nexthop."),
     Row("receive_override_options", Kind.LIST, "", status=Status.PLANNED, reason="a later issue"),
     Row("smtpd_proxy_filter", Kind.TEXT, "", status=Status.PLANNED, reason="a later issue"),
     Row("smtpd_proxy_timeout", Kind.TIME, "100s", status=Status.PLANNED, reason="a later issue", low=0),

@@ -116,6 +116,7 @@ class Intake:
             smtputf8=transaction.smtputf8,
             ret=transaction.ret,
             envid=transaction.envid,
+            filter=options.content_filter,
         )
         incoming = Incoming(
             sender=transaction.sender,
@@ -213,7 +214,8 @@ def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> t
 def _message(
     number: int, arrival: float, cleaned: Cleaned, attributes: Attributes, forced: Forced = NOTHING
 ) -> Message:
-    chosen = forced.filter or cleaned.filter
+    # FILTER of a table or of checks wins over content_filter (access(5), header_checks(5))
+    chosen = forced.filter or cleaned.filter or attributes.filter
     if cleaned.message_id or chosen:
         attributes = msgspec.structs.replace(attributes, message_id=cleaned.message_id, filter=chosen)
     return Message(

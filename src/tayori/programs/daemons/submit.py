@@ -56,6 +56,7 @@ class Submit:
         self._layout = layout
         self._hostname = settings.text("myhostname")
         self._mail_name = settings.text("mail_name")
+        self._filter = settings.text("content_filter")
         self._size_limit = settings.number("message_size_limit")
         self._powerful = {0, os.geteuid()} | ({owner.uid} if owner else set())
         self._rights = {
@@ -191,6 +192,7 @@ class Submit:
             body=str(request.get("body", "")),
             ret=str(request.get("ret", "")),
             envid=str(request.get("envid", "")),
+            filter=self._filter,
         )
         reply = await self._intake.keep(number, incoming, attributes, now)
         ok = reply.code < 400

@@ -53,6 +53,7 @@ class SmtpdOptions:
     sasl_authenticated_header: bool
     delay_reject: bool
     noop_commands: frozenset[str]
+    content_filter: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> SmtpdOptions:
@@ -108,6 +109,7 @@ class SmtpdOptions:
             sasl_authenticated_header=settings.flag("smtpd_sasl_authenticated_header"),
             delay_reject=settings.flag("smtpd_delay_reject"),
             noop_commands=frozenset(settings.text("smtpd_noop_commands").replace(",", " ").upper().split()),
+            content_filter=settings.text("content_filter"),
         )
 
 
