@@ -137,7 +137,8 @@ def client(port: int, seed: int, transactions: int, entries: int) -> None:
 
         reply()
         say("EHLO bench.client.example")
-        say(f"XCLIENT ADDR=203.0.113.{seed % 250} NAME=bench.client.example REVERSE_NAME=bench.client.example", b"220")
+        name = "bench.client.example"
+        say(f"XCLIENT ADDR=203.0.113.{seed % 250} NAME={name} REVERSE_NAME={name}", b"220")
         say("EHLO bench.client.example")
         for _ in range(transactions):
             say(f"MAIL FROM:<writer{chance.randrange(10**6)}@sender.example>")
@@ -195,7 +196,7 @@ def main() -> None:
             for server in servers:
                 rate, cpu = load(server, chosen.transactions, chosen.entries, 1000 * run)
                 results[server.name].append((rate, cpu))
-                print(f"run {run + 1} {server.name:8} {rate:7.0f} RCPT/s  {cpu * 1000:6.0f} us CPU per RCPT", flush=True)
+                print(f"run {run + 1} {server.name:8} {rate:7.0f} RCPT/s  {cpu * 1000:6.0f} us CPU per RCPT")
     finally:
         for server in servers:
             server.stop()
@@ -210,7 +211,8 @@ def summary(results: dict[str, list[tuple[float, float]]]) -> None:
         cpus = sorted(cpu * 1000 for _, cpu in runs)
         middle[name] = statistics.median(cpus)
         rate = statistics.median(rate for rate, _ in runs)
-        print(f"{name:8} median {rate:7.0f} RCPT/s, {middle[name]:.0f} us CPU per RCPT ({cpus[0]:.0f} to {cpus[-1]:.0f})")
+        spread = f"{cpus[0]:.0f} to {cpus[-1]:.0f}"
+        print(f"{name:8} median {rate:7.0f} RCPT/s, {middle[name]:.0f} us CPU per RCPT ({spread})")
     if len(middle) == 2:
         print(f"tayori takes {middle['tayori'] / middle['postfix']:.2f} x the CPU of Postfix for a RCPT")
 

@@ -62,7 +62,7 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
-INDEXED = ("hash:", "btree:")
+INDEXED = ("hash:", "btree:", "lmdb:")
 
 
 class PostfixRuns:

@@ -6,10 +6,12 @@ Both texts are in the form of the folder's own files, so a run is compared with 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import socket
+import sqlite3
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ from support.sink import Received, Sink
 CASES = Path(__file__).parents[1] / "scenarios" / "cases"
 USERS = ("alice", "bob", "carol", "dave")
 ANY = "..."
-OWN_FILES = ("main.cf", "master.cf", "dialogue.txt", "delivered.txt", "zones")
+OWN_FILES = ("main.cf", "master.cf", "dialogue.txt", "delivered.txt", "zones", "policy")
 REPLY_SECONDS = 4.0
 SETTLE_SECONDS = 8.0
 BASE = {
@@ -56,6 +58,12 @@ class Scenario:
     zones: dict[tuple[str, str], list[str] | str] = field(default_factory=dict)
 
     @property
+    def policy(self) -> str:
+        """What the policy server answers; empty when the folder needs none."""
+        path = self.folder / "policy"
+        return path.read_text("utf-8") if path.exists() else ""
+
+    @property
     def needs_root(self) -> bool:
         """A name server on port 53 and a resolv.conf of its own."""
         return bool(self.zones)
@@ -83,7 +91,10 @@ class Scenario:
         text = "".join(f"{name} = {value}\n" for name, value in base.items() if name not in set_here)
         (etc / "main.cf").write_text(fill(text + own))
         for path in self.folder.iterdir():
-            if path.name not in OWN_FILES:
+            if path.suffix == ".sql":
+                with contextlib.closing(sqlite3.connect(etc / path.stem)) as database:
+                    database.executescript(fill(path.read_text("utf-8")))
+            elif path.name not in OWN_FILES:
                 (etc / path.name).write_bytes(fill(path.read_text("latin-1")).encode("latin-1"))
 
     def services(self, places: dict[str, str]) -> str:

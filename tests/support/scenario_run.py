@@ -22,7 +22,9 @@ from pathlib import Path
 from types import TracebackType
 
 from support import scenario as sc
+from support.certificates import make
 from support.dns import DnsServer
+from support.policy_server import PolicyServer
 from support.ports import free_port
 from support.server import FIRST_UID, mail_owner_exists
 from support.sink import Sink
@@ -85,6 +87,7 @@ class Place:
         (root / "resolv.conf").write_text(f"nameserver {DNS_HOST}\noptions timeout:1 attempts:1\n")
         (root / "hosts").write_text("127.0.0.1 localhost\n")
         self.sink = Sink(answers={"RCPT": sc.sink_answer})
+        self.tls = make("mail.example.com").write(root / "tls.pem")
         self.places: dict[str, str] = {}
         self.ports: dict[str, int] = {}
 
@@ -94,19 +97,21 @@ class Place:
         shutil.rmtree(self.etc)
         self.etc.mkdir(mode=0o755)
         self.ports = {"PORT": free_port(), "PORT2": free_port()}
+        policy = {"POLICY": str(free_port())} if scenario.policy else {}
         self.places = {
             "SINK": str(self.sink.port), "HOME": str(self.homes), "UID": str(self.owners["alice"][0]),
-            "ETC": str(self.etc), **{name: str(port) for name, port in self.ports.items()},
+            "ETC": str(self.etc), "TLS": self.tls, **policy, **{name: str(port) for name, port in self.ports.items()},
         }  # fmt: skip
         scenario.write(self.etc, base, self.places)
 
     @contextlib.contextmanager
     def names(self, scenario: sc.Scenario) -> Iterator[None]:
-        """The scenario's zones, served on port 53 of a loopback address of our own while it runs."""
-        if os.geteuid() != 0:
-            yield
-            return
-        with DnsServer(scenario.zones, host=DNS_HOST, port=53):
+        """The scenario's zones, served on port 53 of a loopback address of our own while it runs; its policy server."""
+        with contextlib.ExitStack() as running:
+            if scenario.policy:
+                running.enter_context(PolicyServer(scenario.policy, int(self.places["POLICY"])))
+            if os.geteuid() == 0:
+                running.enter_context(DnsServer(scenario.zones, host=DNS_HOST, port=53))
             yield
 
     def in_namespace(self) -> list[str]:

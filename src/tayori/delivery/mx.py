@@ -17,6 +17,7 @@ from typing import Protocol
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery
 
 _PORTS = {"smtp": 25, "lmtp": 24, "smtps": 465, "submissions": 465, "submission": 587}
+SMTP_PORT = 25
 
 
 class NameMissing(Exception):
@@ -160,10 +161,8 @@ async def targets(hop: Hop, names: Names, choice: Choice) -> list[Target]:
 async def _by_mx(hop: Hop, names: Names, choice: Choice) -> list[Target]:
     try:
         records = sorted(await names.mx(hop.host))
-    except NameMissing as error:
-        if not error.exists:
-            raise Unreachable(BouncedDelivery(f"Host or domain name not found. {error}", "5.4.4")) from error
-        records = [(0, hop.host)]
+    except NameMissing:
+        records = [(0, hop.host)]  # also when the name does not exist: /etc/hosts may know it, as in Postfix
     except NameTrouble as error:
         if not choice.ignore_mx_error:
             raise Unreachable(DeferredDelivery(f"Host or domain name not found. {error}", "4.4.3")) from error
@@ -198,7 +197,12 @@ async def _groups(
 
 
 def _before_self(groups: list[list[Target]], hop: Hop, choice: Choice) -> list[list[Target]]:
-    """Only hosts better than ourselves may get the mail (RFC 5321 5.1). Raises Unreachable when we are the best."""
+    """Only hosts better than ourselves may get the mail (RFC 5321 5.1). Raises Unreachable when we are the best.
+
+    On another port than 25 listens another server, be it on this machine: as in Postfix, that is no loop.
+    """
+    if hop.port != SMTP_PORT:
+        return groups
     for place, group in enumerate(groups):
         if any(t.address in choice.own or t.host.lower() == choice.hostname.lower() for t in group):
             if not any(groups[:place]):

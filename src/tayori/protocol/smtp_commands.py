@@ -31,7 +31,7 @@ COMMANDS: dict[str, Row] = {
     for row in (
         Row("HELO", last=True),
         Row("EHLO", last=True, clear=True),
-        Row("STARTTLS", last=True, clear=True, idle=True),
+        Row("STARTTLS", last=True, clear=True),
         Row("AUTH", last=True, idle=True),
         Row("MAIL"),
         Row("RCPT"),

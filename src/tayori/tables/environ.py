@@ -1,4 +1,7 @@
-"""environ: the process's environment; the key is the variable's name, the table's name is ignored."""
+"""environ: the process's environment; the key is the variable's name, the table's name is ignored.
+
+What import_environment sets (`NAME=value`, postconf(5)) is there too, and goes before the environment itself.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,14 @@ class EnvironTable:
 
     def __init__(self, spec: Spec) -> None:
         self.name = spec.name
+        items = spec.settings.items("import_environment")
+        given = (item.strip("{} ").partition("=") for item in items if "=" in item)
+        self._set = {name.strip(): value.strip() for name, _, value in given}
 
     async def lookup(self, key: str) -> Outcome:
         """The variable's value; the name is folded to lower case, as in Postfix."""
-        value = os.environ.get(fold(key))
+        name = fold(key)
+        value = self._set[name] if name in self._set else os.environ.get(name)
         return NOT_FOUND if value is None else Found(value)
 
     def close(self) -> None:

@@ -140,6 +140,16 @@ def test_mail_that_would_come_back_bounces() -> None:
     assert outcome.text == "mail for b.example loops back to myself"
 
 
+def test_another_port_is_another_server_and_no_loop() -> None:
+    zone = Zone({"b.example": [(5, "me"), (10, "other")]}, {"me": ["7.7.7.7"], "other": ["3.3.3.3"]})
+    assert find(zone, Hop("b.example", 2525, mx=True), own=frozenset({"7.7.7.7"})) == ["7.7.7.7", "3.3.3.3"]
+
+
+def test_a_name_without_mx_is_asked_for_its_address_even_when_dns_does_not_know_it() -> None:
+    zone = Zone({"b.example": NameMissing("no such name", exists=False)}, {"b.example": ["4.4.4.4"]})
+    assert find(zone, Hop("b.example", mx=True)) == ["4.4.4.4"]
+
+
 def test_literals_and_brackets_ask_no_mx() -> None:
     zone = Zone({"h.example": NameTrouble("must not be asked")}, {"h.example": ["4.4.4.4"]})
     assert find(zone, Hop("h.example")) == ["4.4.4.4"]

@@ -196,3 +196,12 @@ def test_parse_rule_and_template() -> None:
 def test_unreadable_rules_are_try_later(tmp_path: Path) -> None:
     assert isinstance(ask(Tables(Settings.of({})).open(f"cidr:{tmp_path}/none"), "1.1.1.1"), TempFail)
     assert ask(make(tmp_path, "cidr", ""), "1.1.1.1") is NOT_FOUND
+
+
+def test_environ_has_what_import_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("tayori_test", "outer")
+    monkeypatch.setenv("tayori_other", "seen")
+    tables = Tables(Settings.of({"import_environment": "TZ, tayori_test=inner"}))
+    table = tables.open("environ:x")
+    values = [asyncio.run(table.lookup(key)) for key in ("TAYORI_TEST", "tayori_other", "tayori_none")]
+    assert [getattr(value, "value", None) for value in values] == ["inner", "seen", None]
