@@ -150,6 +150,10 @@ def test_a_writer_that_ends_tells_everybody(tmp_path: Path, monkeypatch: pytest.
         assert [type(end) for end in ends] == [QueueBroken] * 3
         with pytest.raises(QueueBroken):
             await queue.accept(message(1))
+        for _ in range(200):  # told in a later turn of the loop
+            if told:
+                break
+            await asyncio.sleep(0.01)
         assert told == [True]
 
     run(tmp_path, work, on_ended=lambda: told.append(True))

@@ -253,7 +253,6 @@ class Master:
             self._reap()
         self.log.line("master", "stopped")
         for path in (
-            self.layout.pid_file,
             self.layout.submit_socket,
             self.layout.local_socket,
             self.layout.pipe_socket,
