@@ -7,7 +7,7 @@ credentials may be readable by root only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tayori.config import smtpdconf
@@ -195,7 +195,7 @@ def _agent(
     return SmtpAgent(own, names, lmtp=program == "lmtp", logins=RelayLogins.of(own, tables, prefix))
 
 
-def smtpd_services(house: House, refuse: Callable[[ConfigError], None] | None = None) -> list[Built]:
+def smtpd_services(house: House) -> list[Built]:
     """Every inet service that runs smtpd. Raises ConfigError."""
     tls: dict[tuple[str, ...], TlsContext | None] = {}
     authenticators: dict[tuple[str, ...], Authenticator | None] = {}

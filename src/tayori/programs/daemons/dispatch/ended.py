@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
 from tayori.queue.model import Message, Recipient
-from tayori.rewrite.results import Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One message on its way: its content, when this attempt began, and its recipients with their routes."""
+    """One message on its way: its content, and when this attempt began."""
 
     message: Message
     content: bytes
     begun: float
-    routes: tuple[tuple[Recipient, Resolved], ...] = ()
 
 
 STATUS = {Delivered: "sent", BouncedDelivery: "bounced"}

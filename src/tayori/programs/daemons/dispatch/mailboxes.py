@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
 
 from tayori.config.settings import Settings
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
@@ -211,9 +214,4 @@ async def repeated(
 
 def recovered(work: Work) -> Work:
     """The same work after an attempt whose end is unknown."""
-    message = work.message
-    again = type(message)(
-        message.number, message.arrival, message.sender, message.size, message.attributes, message.recipients,
-        message.content, message.hold, True,
-    )  # fmt: skip
-    return Work(again, work.content, work.begun, work.routes)
+    return replace(work, message=msgspec.structs.replace(work.message, recovered=True))

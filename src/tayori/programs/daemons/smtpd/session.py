@@ -78,7 +78,6 @@ class Session:
         self.junk = 0
         self.counters = Counters()
         self.where = "CONNECT"
-        self.lookups = True
         self.draining = False
         self.trail = service.intake.history.trail()
         self._counted = ""
