@@ -7,7 +7,9 @@ account from one source (a pair), and of an account from everywhere.
   the same address.
 - An account under attack from everywhere only costs strangers a delay; nobody can use it to shut the owner out.
 - A pair that logged in lately is trusted: it is never refused, and the source's failures do not touch it.
-Memory is bounded: the least recently used entries go first. The clock is passed in.
+- A flood too wide to be counted one by one (`LoginBoard`'s crowd) costs every stranger a delay.
+What is counted lies in a `LoginBoard`, where all workers see it; only the summary lines are each worker's own.
+The clock is passed in; it must be one for all processes, as CLOCK_MONOTONIC is.
 """
 
 from __future__ import annotations
@@ -17,9 +19,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
 
-_K = TypeVar("_K")
+from tayori.sasl.board import NOBODY, Counts, Flood, LoginBoard, Trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Counts are failures; times are seconds. A source with a fresh success has `known_factor` times the room."""
+    """Counts are failures; times are seconds. A source with a fresh success has `known_factor` times the room.
+
+    `refresh_after`: a good log-in is noted again when the note is that old.
+    """
 
     free: int = 4
     refuse_at: float = 20.0
@@ -49,15 +53,10 @@ class Limits:
     account_free: int = 50
     trusted_for: float = 14 * 86400.0
     known_factor: float = 10.0
+    refresh_after: float = 3600.0
+    crowd_free: int = 50
     summary_every: float = 60.0
-    most: int = 20_000
-
-
-@dataclass(slots=True)
-class _Count:
-    value: float = 0.0
-    at: float = 0.0
-    good_until: float = 0.0
+    most_quiet: int = 20_000
 
 
 @dataclass(slots=True)
@@ -84,73 +83,93 @@ def source_of(address: str) -> str:
 
 
 class Abuse:
-    """One per worker. `say` gets the summary lines."""
+    """One per worker and set of back ends. `say` gets the summary lines; `scope` keeps the accounts of different back
+    ends apart. Without a `board` it counts for itself until it may `join` one."""
 
     def __init__(
         self,
         clock: Callable[[], float],
         limits: Limits | None = None,
         say: Callable[[str], None] = lambda line: None,
+        board: LoginBoard | None = None,
+        region: int = 0,
+        scope: str = "",
     ) -> None:
         self._clock = clock
         self._limits = limits or Limits()
         self._say = say
-        self._sources: OrderedDict[str, _Count] = OrderedDict()
-        self._pairs: OrderedDict[tuple[str, str], _Count] = OrderedDict()
-        self._accounts: OrderedDict[str, _Count] = OrderedDict()
+        self._scope = scope
         self._quiet: OrderedDict[str, _Quiet] = OrderedDict()
         self._next_look = 0.0
+        self.join(board or LoginBoard(), region)
+
+    def join(self, board: LoginBoard, region: int) -> None:
+        """Count on this board from now on, writing in `region`."""
+        half_life = self._limits.half_life
+        self._board = board
+        self._sources = Counts(board, region, "sources", half_life)
+        self._pairs = Counts(board, region, "pairs", half_life)
+        self._accounts = Counts(board, region, "accounts", half_life)
+        self._flood = Flood(board, region, half_life)
+        self._trusted = Trusted(board, region)
 
     def check(self, address: str, username: str | None = None) -> Delay | Refuse:
-        """What this attempt must pay. Without a name only the source counts (before the name is known)."""
-        if not self._sources and not self._accounts:
+        """What this attempt must pay. Without a name nothing: somebody trusted may be behind the address."""
+        now = self._clock()
+        if username is None or self._flood.calm(now):
             return Delay()
-        limits, now, source = self._limits, self._clock(), source_of(address)
-        known = self._sources.get(source)
-        count = self._now(known, now)
-        if known is not None and known.good_until > now:
-            count /= limits.known_factor
-        if username is None:
-            return Delay()  # somebody trusted may be behind it: the name decides, later
-        name = username.casefold()
-        pair = self._pairs.get((source, name))
-        of_pair = self._now(pair, now)
-        if pair is not None and pair.good_until > now:
+        limits, source = self._limits, source_of(address)
+        whence, account, pair = self._keys(source, username)
+        good, until = self._trusted.known(account, whence)
+        of_pair = self._pairs.total(pair, now, good)
+        if until > now:
             return Delay(self._delay(of_pair, limits.free))
+        count = self._sources.total(whence, now)
+        if count and self._trusted.known(NOBODY, whence)[1] > now:
+            count /= limits.known_factor
         for value, who in ((count, source), (of_pair, f"{source} for {username}")):
             if value >= limits.refuse_at:
                 return Refuse(f"too many failed log-ins from {who}", limits.half_life)
-        of_account = self._now(self._accounts.get(name), now)
-        delays = (self._delay(count, limits.free), self._delay(of_pair, limits.free))
-        return Delay(max(*delays, self._delay(of_account, limits.account_free)))
+        return Delay(
+            max(
+                self._delay(count, limits.free),
+                self._delay(of_pair, limits.free),
+                self._delay(self._accounts.total(account, now), limits.account_free),
+                self._delay(self._flood.crowd(now), limits.crowd_free),
+            )
+        )
 
     def note(self, address: str, username: str, ok: bool) -> bool:
         """Remember how it went. True when the attempt deserves a log line of its own."""
         limits, now, source = self._limits, self._clock(), source_of(address)
-        name = username.casefold()
+        whence, account, pair = self._keys(source, username)
+        good, until = self._trusted.known(account, whence)
         if ok:
-            self._entry(self._sources, source).good_until = now + limits.trusted_for
-            pair = self._entry(self._pairs, (source, name))
-            pair.value, pair.at, pair.good_until = 0.0, now, now + limits.trusted_for
+            if until - limits.trusted_for + limits.refresh_after < now or self._pairs.total(pair, now, good):
+                new_until = now + limits.trusted_for
+                if self._trusted.add(account, whence, now, new_until):
+                    self._trusted.add(NOBODY, whence, now, new_until)
             return True
-        for count in (
-            self._entry(self._sources, source),
-            self._entry(self._pairs, (source, name)),
-            self._entry(self._accounts, name),
-        ):
-            count.value, count.at = self._now(count, now) + 1, now
+        self._flood.failed(now)
+        self._sources.add(whence, now)
+        self._pairs.add(pair, now, good)
+        self._accounts.add(account, now)
         self.summarise()
-        if self._sources[source].value <= limits.free + 1:
+        if self._sources.total(whence, now) <= limits.free + 1:
             return True
         quiet = self._quiet.get(source)
         if quiet is None:
-            if len(self._quiet) >= limits.most:
+            if len(self._quiet) >= limits.most_quiet:
                 self._quiet.popitem(last=False)
             quiet = self._quiet[source] = _Quiet(now)
         quiet.count += 1
         if len(quiet.names) < 5:
             quiet.names[username] = None
         return False
+
+    def failures(self, address: str) -> float:
+        """How many failures of this address's source count now."""
+        return self._sources.total(self._board.key(source_of(address)), self._clock())
 
     def summarise(self, everything: bool = False) -> None:
         """Say how many failures were passed over in silence; called now and then, and at the end."""
@@ -172,17 +191,8 @@ class Abuse:
             return 0.0
         return min(self._limits.longest_delay, self._limits.first_delay * float(2.0 ** min(count - free, 16.0)))
 
-    def _now(self, count: _Count | None, now: float) -> float:
-        if count is None or not count.value:
-            return 0.0
-        return float(count.value * 0.5 ** ((now - count.at) / self._limits.half_life))
-
-    def _entry(self, table: OrderedDict[_K, _Count], key: _K) -> _Count:
-        entry = table.get(key)
-        if entry is None:
-            if len(table) >= self._limits.most:
-                table.popitem(last=False)
-            entry = table[key] = _Count()
-        else:
-            table.move_to_end(key)
-        return entry
+    def _keys(self, source: str, username: str) -> tuple[bytes, bytes, bytes]:
+        """Of the source, the account, and the pair."""
+        name = username.casefold()
+        key = self._board.key
+        return key(source), key(self._scope, name), key(self._scope, name, source)

@@ -18,6 +18,7 @@ from pathlib import Path
 from tayori.config.settings import Settings
 from tayori.config.smtpdconf import SmtpdConf
 from tayori.net.tls import TlsSession
+from tayori.net.within import within
 from tayori.sasl import record as records
 from tayori.sasl import verifier_choice
 from tayori.sasl.abuse import Abuse, Refuse
@@ -66,7 +67,8 @@ class Authenticator:
         self.realm = settings.text("smtpd_sasl_local_domain")
         self.service = settings.text("smtpd_sasl_service") or "smtp"
         self.clock, self.monotonic, self.random, self.seconds = clock, monotonic, random, seconds
-        self.abuse = abuse or Abuse(monotonic, say=log.warning)
+        scope = " ".join(settings.text(f"smtpd_sasl_{name}") for name in ("type", "path", "service", "local_domain"))
+        self.abuse = abuse or Abuse(monotonic, say=log.warning, scope=scope)
         self.dovecot = _dovecot(settings)
         if self.dovecot is not None:
             self.verifiers: tuple[Verifier, ...] = ()
@@ -79,6 +81,8 @@ class Authenticator:
             self.origin = verifier_choice.origin(settings, conf)
             self._tables = tables
             self._offer = Offer(settings, conf, self.verifiers, tables)
+            if self._offer.alone:
+                probed = ()  # nobody asks them
         self.reachability = Reachability(probed, self.origin, clock=monotonic)
         self._exceptions = _exceptions(settings, tables)
         self._on_login = on_login
@@ -88,11 +92,18 @@ class Authenticator:
         self.certificates = Certificates(settings, tables)
         self._looks, self._served = 0, self._properties()
         self._nonces = Nonces()
+        self._contexts: dict[tuple[bool, tuple[str, ...]], ServerContext] = {}  # of log-ins alike, few
         self._server_key = server_key(folder, random)
         self._scram = {name: Cost.of(self.verifiers) for name in MECHANISMS if name.startswith("SCRAM-")}
 
     async def start(self) -> None:
         """Look once whether the verifiers can be asked, before the first client is served."""
+        if self.dovecot is None and "GSSAPI" in self._offer.names(True) + self._offer.names(False):
+            # worked out as root; now it counts whether the keytab can be read without
+            self._offer = Offer(self.settings, self.conf, self.verifiers, self._tables)
+            for row in self._offer.removed:
+                if row.setting == "keytab":
+                    log.warning("%s is not offered: %s", row.mechanism, row.why)
         await self.reachability.look()
 
     def offered(
@@ -103,12 +114,15 @@ class Authenticator:
         external: str = "",
     ) -> tuple[str, ...]:
         """Mechanisms for 250-AUTH, in order; empty when AUTH must not be offered now."""
-        if not self.reachability.up():
+        up = self.reachability.up()
+        if not up and self.dovecot is not None:
             return ()
         if self._exceptions is not None and client_address and self._excepted(client_address):
             return ()
         if self.dovecot is not None:
             return self.dovecot.offered(tls)
+        if not up:
+            return self._offer.names_alone(tls, external)
         if self._looks != self.reachability.looks:
             self._look_again()
         return self._offer.names(tls, channel_bindings, external)
@@ -137,7 +151,7 @@ class Authenticator:
         """
         name = mechanism.upper()
         record = LoginRecord(name, client_address, self.clock())
-        bindings = dict(channel_bindings or {})
+        bindings = channel_bindings or {}
         if self.dovecot is not None:
             return DovecotExchange(
                 self.dovecot, name, initial, tls, client_address, server_address, record, self.done
@@ -145,8 +159,19 @@ class Authenticator:
         offered = self._offer.names(tls, bindings, external)
         if name not in offered:
             return Exchange(self, None, None, record)
-        cost = self._scram.get(name) or Cost()
-        context = ServerContext(
+        cost = self._scram.get(name)
+        if bindings or external or cost is not None:
+            context = self._context(cost or Cost(), tls, dict(bindings), external, offered)
+        else:
+            context = self._contexts.get((tls, offered)) or self._contexts.setdefault(
+                (tls, offered), self._context(Cost(), tls, {}, "", offered)
+            )
+        return Exchange(self, context, initial, record)
+
+    def _context(
+        self, cost: Cost, tls: bool, bindings: dict[str, bytes], external: str, offered: tuple[str, ...]
+    ) -> ServerContext:
+        return ServerContext(
             realm=self.realm,
             hostname=self.settings.text("myhostname"),
             random=self.random,
@@ -161,8 +186,8 @@ class Authenticator:
             nonces=self._nonces,
             iterations=cost.iterations,
             plain_store=cost.plain,
+            keytab=self.conf.get("keytab"),
         )
-        return Exchange(self, context, initial, record)
 
     async def identity(self, tls: TlsSession) -> str:
         """Who the client's certificate logs in as (EXTERNAL); "" for nobody. Ask once for each TLS session."""
@@ -171,12 +196,13 @@ class Authenticator:
     def done(self, record: LoginRecord, answer: Success | Failure) -> None:
         """Book the end of an exchange: counts, the record for the log, the file for explain-login."""
         record.ok = isinstance(answer, Success)
+        asked = record.username  # counts go by the name that was given, since that is what the next check has
         if isinstance(answer, Success):
             record.username = answer.username
         else:
             record.reason, record.temporary = answer.why, answer.temporary
         if record.username and not record.temporary:
-            record.quiet = not self.abuse.note(record.address, record.username, record.ok)
+            record.quiet = not self.abuse.note(record.address, asked or record.username, record.ok)
         if record.temporary and any(attempt.answer == "try later" for attempt in record.attempts):
             self.reachability.failed()
         if not record.ok and not record.quiet:
@@ -256,13 +282,14 @@ class Exchange:
             event = self._initial if response is None else response
         before = self._owner.monotonic()
         try:
-            async with asyncio.timeout(self._left):
-                step = await self._run(event)
+            step = await within(self._left, self._run(event))
         except TimeoutError:
             step = Failure(f"no answer from the back ends within {self._owner.seconds:g} seconds", temporary=True)
         self._left -= self._owner.monotonic() - before
         if isinstance(step, Success):
-            step = replace(step, username=self._owner.canonical(step.username))
+            username = self._owner.canonical(step.username)
+            if username != step.username:
+                step = replace(step, username=username)
             if step.data:
                 self._pending = step
                 return Challenge(step.data)

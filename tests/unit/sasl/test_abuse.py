@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+
 from tayori.sasl.abuse import Abuse, Delay, Limits, Refuse, source_of
+from tayori.sasl.board import REGION, LoginBoard
 
 
 class World:
@@ -67,9 +70,143 @@ def test_repeated_failures_are_one_line() -> None:
     assert world.said[1].startswith("1 more")
 
 
-def test_memory_is_bounded() -> None:
-    world = World(most=100)
+def test_summaries_are_bounded() -> None:
+    world = World(most_quiet=100)
     for number in range(1000):
         world.fail(f"10.0.{number // 250}.{number % 250}", f"user{number}", 6)
-    for table in (world.abuse._sources, world.abuse._pairs, world.abuse._accounts, world.abuse._quiet):
-        assert len(table) <= 100
+    assert len(world.abuse._quiet) == 100
+
+
+class Workers:
+    """Two views on one board, as two workers have."""
+
+    def __init__(self, **limits: float) -> None:
+        self.now = 1000.0
+        self.board = LoginBoard(4, random=bytes)
+        self.board.use(1)
+        self.limits = Limits(**limits)  # type: ignore[arg-type]
+        self.one, self.two = self.worker(0), self.worker(1)
+
+    def worker(self, region: int) -> Abuse:
+        self.board.use(region)
+        return Abuse(lambda: self.now, self.limits, board=self.board, region=region)
+
+
+def test_failures_add_up_over_workers() -> None:
+    here = Workers()
+    for number in range(20):
+        (here.one, here.two)[number % 2].note("192.0.2.1", "taro", False)
+    assert 19 < here.one.failures("192.0.2.1") <= 20
+    for worker in (here.one, here.two):
+        assert isinstance(worker.check("192.0.2.1", "taro"), Refuse)
+        assert isinstance(worker.check("192.0.2.1", "other"), Refuse)
+    here.now += 300
+    assert isinstance(here.two.check("192.0.2.1", "other"), Delay)
+    here.now += 3600
+    assert here.two.check("192.0.2.1", "taro") == Delay()
+
+
+def test_a_friend_of_one_worker_is_a_friend_of_all() -> None:
+    here = Workers()
+    here.one.note("198.51.100.1", "taro", True)
+    for number in range(100):
+        (here.one, here.two)[number % 2].note("198.51.100.1", "jiro", False)
+    assert isinstance(here.two.check("198.51.100.1", "jiro"), Refuse)
+    assert here.two.check("198.51.100.1", "Taro") == Delay()
+    for _ in range(30):
+        here.two.note("198.51.100.1", "taro", False)
+    assert isinstance(here.one.check("198.51.100.1", "taro"), Delay), "his own slips cost time, never the way in"
+    here.now += 1
+    here.one.note("198.51.100.1", "taro", True)
+    assert here.two.check("198.51.100.1", "taro") == Delay(), "and a right password makes them void in all workers"
+
+
+def test_a_worker_that_dies_or_is_relieved_leaves_what_it_knew() -> None:
+    here = Workers()
+    here.one.note("198.51.100.1", "taro", True)
+    for _ in range(25):
+        here.one.note("192.0.2.1", "x", False)
+    for region in (0, 3):
+        next_one = here.worker(region)
+        assert isinstance(next_one.check("192.0.2.1", "x"), Refuse)
+        for _ in range(25):
+            next_one.note("198.51.100.1", "x", False)
+        assert next_one.check("198.51.100.1", "taro") == Delay()
+
+
+def test_back_ends_of_another_service_have_accounts_of_their_own() -> None:
+    board = LoginBoard(1)
+    smtp, relay = (Abuse(lambda: 1.0, board=board, scope=scope) for scope in ("smtpd", "other"))
+    smtp.note("192.0.2.1", "taro", True)
+    for _ in range(300):
+        smtp.note("192.0.2.1", "x", False)
+    assert smtp.check("192.0.2.1", "taro") == Delay()
+    assert isinstance(relay.check("192.0.2.1", "taro"), Refuse), "a source is one for both"
+
+
+def test_very_many_names_and_sources_evict_no_owner_and_lift_no_limit() -> None:
+    """40,000 sources with a name each are more than the tables hold."""
+    here = Workers()
+    owners = [(f"198.51.100.{n}", f"owner{n}") for n in range(100)]
+    for address, name in owners:
+        here.one.note(address, name, True)
+    for _ in range(25):
+        here.one.note("203.0.113.1", "guesser", False)
+    for number in range(40_000):
+        address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        (here.one, here.two)[number & 1].note(address, f"u{number}", False)
+    for address, name in owners:
+        assert here.two.check(address, name) == Delay(), "every owner's record holds"
+    assert isinstance(here.two.check("203.0.113.1", "guesser"), Refuse), "who fails most stays counted"
+    stranger = here.one.check("203.0.113.77", "owner1")
+    assert stranger == Delay(here.limits.longest_delay), "the flood itself costs strangers time, but no refusal"
+    here.now += 3600
+    assert here.one.check("203.0.113.77", "owner1") == Delay()
+
+
+def test_who_owns_an_account_pushes_out_his_own_records_alone() -> None:
+    here = Workers()
+    for n in range(500):
+        here.one.note(f"198.51.{n >> 8}.{n & 255}", f"owner{n}", True)
+    here.now += 5
+    for number in range(20_000):
+        here.one.note(f"10.0.{number >> 8}.{number & 255}", "guest", True)
+    here.one.note("192.0.2.1", "x", False)
+    for _ in range(60):
+        here.one.note("10.0.0.1", "guest", False)
+    lost = 0
+    for n in range(500):
+        address = f"198.51.{n >> 8}.{n & 255}"
+        for _ in range(25):
+            here.two.note(address, "x", False)
+        lost += here.two.check(address, f"owner{n}") != Delay()
+    assert lost == 0
+
+
+def test_the_board_takes_a_bounded_piece_of_memory() -> None:
+    assert REGION < 1_200_000
+    assert len(LoginBoard(4).memory) < 4 * REGION + 100
+
+
+def test_real_processes_share_it() -> None:
+    """Forked as workers are; each writes its own region at the same time as the others."""
+    board = LoginBoard(4)
+    pids = []
+    for region in range(4):
+        board.use(region)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                mine = Abuse(lambda: 5.0, board=board, region=region)
+                for number in range(2000):
+                    mine.note("192.0.2.1", f"u{number % 50}", False)
+                mine.note(f"198.51.100.{region}", "taro", True)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        pids.append(pid)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0] * 4
+    view = Abuse(lambda: 5.0, board=board)
+    assert view.failures("192.0.2.1") == 8000
+    assert all(view.check(f"198.51.100.{region}", "taro") == Delay() for region in range(4))
+    assert isinstance(view.check("192.0.2.1", "taro"), Refuse)

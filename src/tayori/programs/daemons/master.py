@@ -35,6 +35,7 @@ from tayori.programs.daemons.preload import preload
 from tayori.programs.daemons.worker import Plan
 from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.store import Store
+from tayori.sasl.board import LoginBoard
 
 REGIONS = 64
 STOP_SECONDS = 20.0
@@ -82,6 +83,7 @@ class Master:
         self.wanted: list[Wanted] = []
         self.ports = Ports()
         self.board = Board(REGIONS)
+        self.login_board = LoginBoard(REGIONS)
         self.next_number = 1
         self.failures: dict[str, int] = {}
         self.leaving: set[int] = set()
@@ -286,6 +288,7 @@ class Master:
             else:
                 self.next_number += 1
                 self.board.clear(want.region)
+                self.login_board.use(want.region)
                 started = self._fork("worker", want.region, self.next_number)
             if not started:
                 self.wanted.append(Wanted(want.kind, want.region, now + 1.0))
@@ -366,6 +369,7 @@ class Master:
             layout=self.layout,
             owner=self.owner,
             board=self.board,
+            login_board=self.login_board,
             log=self.log,
             region=region,
             number=number,

@@ -38,6 +38,7 @@ from tayori.programs.history.history import History
 from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.engine import SqliteQueue
 from tayori.sasl.authenticator import Authenticator
+from tayori.sasl.board import LoginBoard
 from tayori.schedule.backoff import Backoff
 from tayori.schedule.destinations import Destinations
 from tayori.schedule.feedback import Limits
@@ -54,7 +55,7 @@ RETIRE_SECONDS = 3600.0
 class Plan:
     """What the master hands a worker: configuration already read, sockets already open.
 
-    `sockets[i]` are the listening sockets of `services[i]`. `region` is the worker's part of the rate board and its
+    `sockets[i]` are the listening sockets of `services[i]`. `region` is the worker's part of both boards and its
     place (0 …); `number` owns messages in the queue and is never used twice in one run of the master.
     """
 
@@ -65,6 +66,7 @@ class Plan:
     layout: Layout
     owner: Owner | None
     board: Board
+    login_board: LoginBoard
     log: MailLog
     region: int
     number: int
@@ -91,8 +93,7 @@ class _Worker:
         self.plan = plan
         self.house = house
         self.built = built
-        self.sessions: set[Session] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.sessions: dict[Session, asyncio.Task[None]] = {}
         self.servers: list[asyncio.Server] = []
         self.end = asyncio.Event()
         self.retiring = False
@@ -119,6 +120,7 @@ class _Worker:
         logins = {id(b.authenticator): b.authenticator for b in self.built if b.authenticator is not None}
         for authenticator in logins.values():
             authenticator.reachability.tells = plan.region == 0
+            authenticator.abuse.join(plan.login_board, plan.region)
             authenticator.say = lambda text: plan.log.line("sasl", text)
             await authenticator.start()
         watching = loop.create_task(_watch(tuple(logins.values())))
@@ -170,22 +172,18 @@ class _Worker:
                 self.servers.append(server)
 
     def _factory(self, service: SmtpdService) -> Callable[[], Stream]:
+        loop, ended = asyncio.get_running_loop(), self._ended
+
         def connected(stream: Stream) -> None:
-            session = Session(service, stream)
-            self.sessions.add(session)
-            task = asyncio.get_running_loop().create_task(self._serve(session))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            session = Session(service, stream, ended)
+            self.sessions[session] = loop.create_task(session.run())
 
         return lambda: Stream(connected)
 
-    async def _serve(self, session: Session) -> None:
-        try:
-            await session.run()
-        finally:
-            self.sessions.discard(session)
-            if self.retiring and not self.sessions:
-                self.idle.set()
+    def _ended(self, session: Session) -> None:
+        self.sessions.pop(session, None)
+        if self.retiring and not self.sessions:
+            self.idle.set()
 
     def _stop(self, retire: bool) -> None:
         self.retiring = retire and not self.end.is_set()
@@ -217,11 +215,11 @@ class _Worker:
                 pass
         for session in list(self.sessions):
             session.interrupt()
-        if self.tasks:
-            await asyncio.wait(list(self.tasks), timeout=STOP_SECONDS)
+        if self.sessions:
+            await asyncio.wait(list(self.sessions.values()), timeout=STOP_SECONDS)
         await submit.finish(DRAIN_SECONDS)
         await dispatcher.drain(DRAIN_SECONDS)
-        cut = [*self.tasks]
+        cut = [*self.sessions.values()]
         for task in cut:
             task.cancel()
         agent.close()
