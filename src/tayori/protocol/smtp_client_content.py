@@ -7,6 +7,8 @@ else for a line end cannot be made to see an end of message inside the content (
 from __future__ import annotations
 
 END = b".\r\n"
+LONG = 65536
+"""Bytes of a line from which `Wire` no longer waits for its end."""
 
 
 def wire(content: bytes, line_limit: int = 998) -> bytes:
@@ -36,3 +38,50 @@ def _break(content: bytes, limit: int) -> bytes:
             pieces.extend(b" " + line[at : at + step] for at in range(limit, len(line), step))
             lines[number] = b"\n".join(pieces)
     return b"\n".join(lines)
+
+
+class Wire:
+    """`wire` for content that comes in pieces, however it is cut. Of a line without an end it holds back less than
+    `long` bytes."""
+
+    def __init__(self, line_limit: int = 998, long: int = LONG) -> None:
+        self._limit = line_limit
+        self._long = max(long, line_limit + 1)
+        self._tail = b""
+        self._inside = False  # what was sent last ends in the middle of a line
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be sent by now."""
+        data = self._tail + data
+        cut = data.rfind(b"\n") + 1
+        self._tail = data[cut:]
+        out = self._lines(data[:cut]) if cut else b""
+        return out + self._part() if len(self._tail) >= self._long else out
+
+    def end(self) -> bytes:
+        """The rest; it ends in a line end."""
+        data, self._tail = self._tail, b""
+        return self._lines(data) if data or self._inside else b""
+
+    def _lines(self, data: bytes) -> bytes:
+        if not self._inside:
+            return wire(data, self._limit)
+        self._inside = False
+        # its line has begun already: with a letter before it a dot at the beginning is none of a line
+        return wire(b"x" + data, 0)[1:]
+
+    def _part(self) -> bytes:
+        """The beginning of a long line."""
+        data, limit = self._tail, self._limit
+        if limit > 0:
+            # each piece of a broken line is a line of its own, and so is the rest with the blank before it
+            most = limit + (len(data) - limit - 1) // max(1, limit - 1) * max(1, limit - 1)
+            self._tail = b" " + data[most:]
+            return wire(data[:most], limit)
+        keep = len(data) - len(data.rstrip(b"\r"))
+        part, self._tail = (data[:-keep], data[-keep:]) if keep else (data, b"")
+        if not part:
+            return b""
+        out = self._lines(part)[:-2]
+        self._inside = True
+        return out
