@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from tayori.delivery.mx import Target
@@ -27,7 +27,7 @@ class Wire(Protocol):
     timeout: float
     tls: TlsSession | None
 
-    async def read(self) -> bytes:
+    def read(self) -> Awaitable[bytes]:
         """Bytes, b"" at the end. Raises TimeoutError."""
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from tayori.net.tls import TlsContext, TlsEngine, TlsError, TlsSession
@@ -23,14 +23,19 @@ _CREDENTIALS = struct.Struct("3i")
 class Stream(asyncio.Protocol):
     """A connection. `timeout` (seconds) bounds each read, drain and handshake; it may be changed at any time.
 
-    Methods raise TimeoutError when the limit passes, ConnectionError when the peer is gone while
+    `local`: our own address, where the listener knows it. Methods raise TimeoutError when the limit passes, ConnectionError when the peer is gone while
     writing, TlsError when a handshake fails. `read` gives b"" at the end of the input.
     """
 
-    def __init__(self, on_connect: Callable[[Stream], None] | None = None, timeout: float = 300.0) -> None:
+    def __init__(
+        self,
+        on_connect: Callable[[Stream], None] | None = None,
+        timeout: float = 300.0,
+        local: tuple[str, int] | None = None,
+    ) -> None:
         self.timeout = timeout
         self.peer: tuple[str, int] = ("", 0)
-        self.local: tuple[str, int] = ("", 0)
+        self.local: tuple[str, int] = local or ("", 0)
         self.tls: TlsSession | None = None
         self.tls_wanted = False
         self.lost = False
@@ -41,7 +46,7 @@ class Stream(asyncio.Protocol):
         self._size = 0
         self._eof = False
         self._paused = False
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[bytes] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -51,29 +56,35 @@ class Stream(asyncio.Protocol):
         """asyncio: the connection stands."""
         self._transport = cast(asyncio.Transport, transport)
         self.peer = _address(transport.get_extra_info("peername"))
-        self.local = _address(transport.get_extra_info("sockname"))
+        if not self.local[0]:
+            self.local = _address(transport.get_extra_info("sockname"))
         if self._on_connect is not None:
             self._on_connect(self)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came."""
+        reader = self._reader
+        if reader is not None and not self._buffer:
+            self._reader = None
+            if not reader.done():
+                reader.set_result(data)
+                return
         self._buffer.append(data)
         self._size += len(data)
         if self._size > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
 
     def eof_received(self) -> bool:
         """asyncio: the peer will send no more; what we still have to say goes out."""
         self._eof = True
-        self._wake()
+        self._no_more()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: gone."""
         self.lost = self._eof = True
-        self._wake()
+        self._no_more()
         if self._writer is not None and not self._writer.done():
             self._writer.set_result(None)
         if self._timer is not None:
@@ -90,9 +101,10 @@ class Stream(asyncio.Protocol):
             self._writer.set_result(None)
         self._writer = None
 
-    def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+    def _no_more(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(b"")
 
     def _expire(self) -> None:
         self._timer = None
@@ -103,21 +115,26 @@ class Stream(asyncio.Protocol):
         if left > 0.001:
             self._timer = self._loop.call_later(left, self._expire)
         else:
+            self._reader = None
             waiting.set_exception(TimeoutError())
 
-    async def _raw(self) -> bytes:
-        if not self._buffer and not self._eof:
-            self._deadline = self._loop.time() + self.timeout
-            if self._timer is None:
-                self._timer = self._loop.call_later(self.timeout, self._expire)
-            elif self._timer.when() > self._deadline:
-                self._timer.cancel()
-                self._timer = self._loop.call_later(self.timeout, self._expire)
-            self._reader = self._loop.create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
+    def _raw(self) -> asyncio.Future[bytes]:
+        """A future rather than a coroutine: what comes wakes the reader without a frame between."""
+        loop = self._loop
+        reader = loop.create_future()
+        if self._buffer or self._eof:
+            reader.set_result(self._taken())
+            return reader
+        self._deadline = loop.time() + self.timeout
+        if self._timer is None:
+            self._timer = loop.call_later(self.timeout, self._expire)
+        elif self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = loop.call_later(self.timeout, self._expire)
+        self._reader = reader
+        return reader
+
+    def _taken(self) -> bytes:
         if not self._buffer:
             return b""
         data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
@@ -131,11 +148,11 @@ class Stream(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
-    async def read(self) -> bytes:
-        """The next bytes, decrypted; b"" at the end."""
-        engine = self._engine
-        if engine is None:
-            return await self._raw()
+    def read(self) -> Awaitable[bytes]:
+        """The next bytes, decrypted; b"" at the end. To be awaited at once, by one reader at a time."""
+        return self._raw() if self._engine is None else self._decrypted(self._engine)
+
+    async def _decrypted(self, engine: TlsEngine) -> bytes:
         while True:
             data = engine.receive()
             if data is not None:
@@ -234,6 +251,12 @@ class Stream(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def bound(sock: socket.socket) -> tuple[str, int] | None:
+    """Where connections to a listening socket arrive; None when it takes those of several addresses."""
+    host, port = _address(sock.getsockname())
+    return None if host in ("", "0.0.0.0", "::") else (host, port)
 
 
 def _address(name: object) -> tuple[str, int]:

@@ -48,6 +48,7 @@ COMMANDS: dict[str, Row] = {
 
 UNKNOWN = Reply(500, "5.5.2", "Error: command not recognized")
 BAD_SYNTAX = Reply(500, "5.5.2", "Error: bad syntax")
+BAD_UTF8 = Reply(500, "5.5.2", "Error: bad UTF-8 syntax")
 NOT_IMPLEMENTED = Reply(502, "5.5.1", "Error: command not implemented")
 IN_TRANSACTION = Reply(503, "5.5.1", "Error: MAIL transaction in progress")
 SEND_HELO = Reply(503, "5.5.1", "Error: send HELO/EHLO first")
@@ -64,6 +65,8 @@ VRFY_SYNTAX = Reply(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]")
 STARTTLS_SYNTAX = Reply(501, "5.5.4", "Syntax: STARTTLS")
 BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 BAD_RECIPIENT = Reply(501, "5.1.3", "Bad recipient address syntax")
+MUST_DECLARE = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
+BAD_ETRN = Reply(501, "", "Error: invalid parameter syntax")
 BAD_SIZE = Reply(501, "5.5.4", "Bad message size syntax")
 TOO_LARGE = Reply(552, "5.3.4", "Message size exceeds fixed limit")
 BODY_TOO_LARGE = Reply(552, "5.3.4", "Error: message file too big")
@@ -83,12 +86,16 @@ TLS_ACTIVE = Reply(554, "5.5.1", "Error: TLS already active")
 HELP = Reply(214, "2.0.0", "Commands: " + " ".join(sorted(COMMANDS)) + "\nRFC 5321 says how to use them")
 
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
-_FOLDED = re.compile(rb"[ \t]+")
+_VERBS = {spelling.encode(): verb for verb in COMMANDS for spelling in (verb, verb.lower())}
+"""The usual spellings, to spare the decoding."""
 
 
 def split_command(line: bytes) -> tuple[str, bytes]:
     """(verb in capitals, the rest of the line); ("", b"") for an empty line. Undecodable verbs match no row."""
     head, _, rest = line.strip(b" \t\r\n\v\f").partition(b" ")
+    verb = _VERBS.get(head)
+    if verb is not None:
+        return verb, rest.strip(b" \t")
     if b"\t" in head:
         head, _, more = head.partition(b"\t")
         rest = more + b" " + rest
@@ -100,7 +107,18 @@ def is_header(line: bytes) -> bool:
     return _HEADER.match(line) is not None
 
 
+def is_utf8(raw: bytes) -> bool:
+    """Whether bytes are well-formed UTF-8 (RFC 3629)."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def printable(raw: bytes) -> str:
     """Text for logs and headers: anything that is not printable ASCII or valid UTF-8 becomes `?`."""
     text = raw.decode("utf-8", "replace")
+    if text.isprintable() and "\ufffd" not in text:
+        return text
     return "".join(c if c.isprintable() and c != "�" else "?" for c in text)

@@ -4,13 +4,15 @@ What ends a body is decided here and nowhere else. `bare` is smtpd_forbid_bare_n
 "no": `.` on a line of its own ends it, however the lines end;
 "normalize", "note": only CRLF.CRLF ends it, bare LF counts as a line end inside;
 "reject": only CRLF.CRLF ends it, and a body or command with a bare LF is reported, so that it can be refused.
-A body comes out with LF line ends, dots unstuffed, stray CRs as blanks (cleanup_replace_stray_cr_lf).
+A body comes out with LF line ends, dots unstuffed, stray CRs as blanks (cleanup_replace_stray_cr_lf); a large one in
+pieces (`take`), so that nobody has to hold it whole.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 MOST_CRS = 8
 """CRs before an LF that the mode "no" takes for one line end, as Postfix does with any number of them."""
@@ -20,8 +22,7 @@ TAIL = 3 + MOST_CRS
 END = b"\r\n.\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One command line without its end. `overlong`: more than the limit came, the rest was thrown away."""
 
     text: bytes
@@ -29,9 +30,9 @@ class Line:
     overlong: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A whole message. `content` is None when it was larger than the limit; `size` counts the bytes as sent."""
+class Body(msgspec.Struct, frozen=True):
+    """A whole message. `content` is None when it was larger than the limit, and only what `take` has left when pieces
+    were taken; `size` counts the bytes as sent."""
 
     content: bytes | None
     size: int
@@ -51,6 +52,7 @@ class Framing:
         self._scanned = 0
         self._dropped = 0
         self._overflow = False
+        self._bare = False
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came."""
@@ -63,6 +65,19 @@ class Framing:
     def discard(self) -> None:
         """Throw away what was sent ahead (RFC 3207 4.2)."""
         self._buffer.clear()
+
+    def line_of(self, data: bytes) -> Line | None:
+        """`feed` and `line` in one step: most of what comes is one whole line, which needs no buffer."""
+        if (
+            not self._buffer
+            and not self._skipping
+            and data.find(b"\n") == len(data) - 1
+            and data.endswith(b"\r\n")
+            and len(data) <= self.line_limit
+        ):
+            return Line(data[:-2])
+        self._buffer += data
+        return self.line()
 
     def line(self) -> Line | None:
         """The next command line; None when it has not fully come."""
@@ -98,6 +113,23 @@ class Framing:
         self._scanned = 0
         self._dropped = 0
         self._overflow = False
+        self._bare = False
+
+    def take(self) -> bytes:
+        """A piece of an unfinished body, to be called after `body` gave None, with more than 2 × TAIL bytes in hand: all
+        but the last line that came, or of one long line what is there of it; the line end before what stays is kept
+        with it, for it may begin the end of the body."""
+        buffer = self._buffer
+        cut = _before_crs(buffer, buffer.rfind(b"\n"))
+        if cut <= 0:
+            cut = _before_crs(buffer, len(buffer))
+        with memoryview(buffer) as view:
+            raw = bytes(view[:cut])
+        del buffer[:cut]
+        text = self._unstuff(raw)
+        self._dropped += cut
+        self._scanned = max(0, self._scanned - cut)
+        return text
 
     def body(self) -> Body | None:
         """The body, when its end has come; what follows it stays for `line`."""
@@ -112,7 +144,7 @@ class Framing:
         size = self._dropped + len(raw)
         if self._overflow or (self._limit and size > self._limit):
             return Body(None, size)
-        return self._unstuff(raw)
+        return Body(self._unstuff(raw), size, self._bare)
 
     def _find_end(self) -> tuple[int, int] | None:
         buffer = self._buffer
@@ -146,16 +178,22 @@ class Framing:
                 self._dropped += excess
                 self._scanned = len(self._buffer)
 
-    def _unstuff(self, raw: bytes) -> Body:
-        size = len(raw)
-        newlines = raw.count(b"\n")
-        pairs = raw.count(b"\r\n")
-        bare = newlines != pairs
+    def _unstuff(self, raw: bytes) -> bytes:
+        if raw.count(b"\n") != raw.count(b"\r\n"):
+            self._bare = True
         text = raw.replace(b"\r\n", b"\n")
         if self.stray_cr and b"\r" in text:
             text = text.replace(b"\r", b" ")
-        if text.startswith(b"."):
+        if not self._dropped and text.startswith(b"."):
             text = text[1:]
         if b"\n." in text:
             text = text.replace(b"\n.", b"\n")
-        return Body(text, size, bare)
+        return text
+
+
+def _before_crs(buffer: bytearray, at: int) -> int:
+    """`at`, or before the CRs that stand in front of it: they and an LF belong together."""
+    least = max(0, at - MOST_CRS)
+    while at > least and buffer[at - 1] == 13:
+        at -= 1
+    return at

@@ -19,8 +19,9 @@ import uvloop
 
 from tayori.config.mastercf import Service
 from tayori.config.settings import Settings
-from tayori.net.stream import Stream, no_delay
+from tayori.net.stream import Stream, bound, no_delay
 from tayori.policy.rates import Board
+from tayori.programs.daemons import environment
 from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
@@ -76,6 +77,7 @@ class Plan:
 
 def run(plan: Plan, ready: Callable[[], None]) -> None:
     """Be a worker until told to stop. Raises ConfigError when the house cannot be built."""
+    environment.adopt(plan.settings)
     house = furnish(plan.settings, plan.services, verify=True)
     built = smtpd_services(house)
     if plan.owner is not None:
@@ -168,17 +170,18 @@ class _Worker:
                 no_delay(sock)
                 # each worker its own descriptor: closing it when we retire leaves the port with the others
                 own = sock.dup()
-                server = await loop.create_server(self._factory(service), sock=own, backlog=1024)
+                server = await loop.create_server(self._factory(service, sock), sock=own, backlog=1024)
                 self.servers.append(server)
 
-    def _factory(self, service: SmtpdService) -> Callable[[], Stream]:
+    def _factory(self, service: SmtpdService, sock: socket.socket) -> Callable[[], Stream]:
         loop, ended = asyncio.get_running_loop(), self._ended
+        local = bound(sock)
 
         def connected(stream: Stream) -> None:
             session = Session(service, stream, ended)
             self.sessions[session] = loop.create_task(session.run())
 
-        return lambda: Stream(connected)
+        return lambda: Stream(connected, local=local)
 
     def _ended(self, session: Session) -> None:
         self.sessions.pop(session, None)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from tayori.net.within import within
 from tayori.sasl.verifiers.base import TryLater
 
 T = TypeVar("T")
@@ -56,18 +57,20 @@ class Guard:
         if refused is not None:
             return refused
         try:
-            async with asyncio.timeout(self.seconds):
-                await self._enter()
-                try:
-                    answer = await work()
-                finally:
-                    self._leave()
+            answer = await within(self.seconds, self._in_turn(work))
         except TimeoutError:
             return self._trouble(f"no answer within {self.seconds:g} seconds")
         except (OSError, Trouble) as error:
             return self._trouble(describe(error))
         self._in_a_row = 0
         return answer
+
+    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        await self._enter()
+        try:
+            return await work()
+        finally:
+            self._leave()
 
     async def run_in_thread(self, work: Callable[[], T]) -> T | TryLater:
         """Run a blocking function in a thread of the verifier's own pool.

@@ -22,7 +22,7 @@ from tayori.programs.daemons.smtpd import auth, commands, data, starttls, xclien
 from tayori.programs.daemons.smtpd.service import SmtpdService
 from tayori.programs.daemons.smtpd.values import Counters, Transaction
 from tayori.protocol import smtp_commands as say
-from tayori.protocol.reply import Reply
+from tayori.protocol.reply import Reply, wire
 from tayori.protocol.smtp_commands import Row
 from tayori.protocol.smtp_framing import Framing, Line
 from tayori.tables.matchlist import Match, MatchList
@@ -58,8 +58,11 @@ class Closing(Exception):
 class Session:
     """State of one connection; the transaction is one value that RSET drops."""
 
-    def __init__(self, service: SmtpdService, stream: Stream) -> None:
+    def __init__(
+        self, service: SmtpdService, stream: Stream, ended: Callable[[Session], None] = lambda session: None
+    ) -> None:
         self.service = service
+        self._ended = ended
         self.options = service.options
         self.stream = stream
         self.client = ClientFacts(*stream.peer, server_address=stream.local[0], server_port=stream.local[1])
@@ -142,34 +145,42 @@ class Session:
 
     def say(self, reply: Reply) -> None:
         """Queue a reply; it leaves before the next wait for input."""
-        self._out.append(reply.encode())
+        self._out.append(wire(reply))
 
     def flush(self) -> None:
         """Send what is queued."""
-        if self._out:
-            self.stream.write(b"".join(self._out))
-            self._out.clear()
+        out = self._out
+        if out:
+            self.stream.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
 
     async def input(self) -> None:
-        """Wait for more bytes, after sending what is queued. Raises ConnectionError at the end, TimeoutError."""
+        """Wait for more bytes. Raises ConnectionError at the end, TimeoutError."""
+        self.framing.feed(self._came(await self._more()))
+
+    def _more(self) -> Awaitable[bytes]:
+        """To be awaited: what comes next, after sending what is queued."""
         self.flush()
         self._reading = True
-        if self.stream.clogged:
-            # a client that sends commands but reads no replies gets no more of them
-            await self.stream.drain()
-        chunk = await self.stream.read()
+        return self._in_step() if self.stream.clogged else self.stream.read()
+
+    async def _in_step(self) -> bytes:
+        """A client that sends commands but reads no replies gets no more of them."""
+        await self.stream.drain()
+        return await self.stream.read()
+
+    def _came(self, chunk: bytes) -> bytes:
         self._reading = False
         if not chunk:
             raise ConnectionResetError
-        self.framing.feed(chunk)
+        return chunk
 
     async def read_line(self) -> Line:
-        """The next line."""
-        while True:
-            line = self.framing.line()
-            if line is not None:
-                return line
-            await self.input()
+        """The next line. Raises ConnectionError at the end, TimeoutError."""
+        line = self.framing.line() if self.framing.pending() else None
+        while line is None:
+            line = self.framing.line_of(self._came(await self._more()))
+        return line
 
     async def run(self) -> None:
         """From greeting to goodbye; never raises for anything that a client does."""
@@ -196,6 +207,7 @@ class Session:
             self.note(f"disconnect from {self.peer} {self.counters}")
             self.trail.gone(self)
             self.stream.close()
+            self._ended(self)
 
     async def _farewell(self) -> None:
         """Let the last reply arrive: closing with unread input would reset the connection and lose it."""
@@ -232,7 +244,7 @@ class Session:
         if why and not await self.listed(self.service.event_exempt):
             self.note(f"warning: Connection {why} limit exceeded: {self.peer} for service smtpd")
             text = f"{self.options.hostname} Error: too many connections from {self.client.address}"
-            self.say(Reply(421, "4.7.0", text))
+            self.say(self.trail.refused("CONNECT", b"", Reply(421, "4.7.0", text)))
             raise Closing
 
     async def listed(self, hosts: MatchList | None) -> bool:
@@ -246,7 +258,7 @@ class Session:
         verdict = await self.judge(Stage.CONNECT, self.service.policy.connect)
         if verdict.reply is not None and not verdict.permitted:
             self.errors += 1
-            reply = self.soften(verdict.reply)
+            reply = self.trail.refused("CONNECT", b"", self.soften(verdict.reply))
             self.denied = self.peer
             self.say(reply)
             if reply.code in (421, 521):
@@ -257,7 +269,8 @@ class Session:
     async def _one_command(self) -> None:
         if self.errors >= self.options.hard_errors:
             self.note(f"too many errors after {self.where} from {self.peer}")
-            self.say(Reply(421, "4.7.0", f"{self.options.hostname} Error: too many errors"))
+            text = f"{self.options.hostname} Error: too many errors"
+            self.say(self.trail.refused("CONNECT", b"", Reply(421, "4.7.0", text)))
             raise Closing
         if self.draining and self.transaction is None and not self.framing.pending():
             self.say(Reply(421, "4.3.2", f"{self.options.hostname} Service shutting down"))
@@ -266,7 +279,7 @@ class Session:
         verb, argument = say.split_command(line.text)
         reply = await self._command(verb, argument, line)
         ok = reply is None or reply.code < 400
-        self.counters.count(verb if verb in HANDLERS else "unknown", ok)
+        self.counters.count(verb if verb in HANDLERS else "UNKNOWN", ok)
         if not ok:
             self.errors += 1
         if reply is not None:
@@ -280,7 +293,7 @@ class Session:
             self.say(reply)
             if reply.code in (421, 521):
                 raise Closing
-        if verb == "QUIT":
+        if verb == "QUIT" and ok:
             raise Closing
 
     async def _command(self, verb: str, argument: bytes, line: Line) -> Reply | None:
@@ -289,6 +302,8 @@ class Session:
             self.note(f"disconnect: {self.where} from {self.peer}: bare <LF> received")
             self.say(Reply(options.bare_newline_code, "5.5.2", f"{options.hostname} Error: bare <LF> received"))
             raise Closing
+        if options.smtputf8 and not line.text.isascii() and not say.is_utf8(line.text):
+            return say.BAD_UTF8
         if not verb:
             return say.BAD_SYNTAX
         if verb in options.noop_commands:

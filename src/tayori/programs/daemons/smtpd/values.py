@@ -41,21 +41,24 @@ class Transaction(msgspec.Struct, frozen=True):
 class Counters:
     """Commands done and tried, for the disconnect line: `ehlo=1 rcpt=1/2 commands=5/6`."""
 
-    done: dict[str, int] = field(default_factory=dict)
-    tried: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    """By verb: done, tried."""
 
     def count(self, verb: str, ok: bool) -> None:
         """One command."""
-        name = verb.lower()
-        self.tried[name] = self.tried.get(name, 0) + 1
-        if ok:
-            self.done[name] = self.done.get(name, 0) + 1
+        count = self.counts.get(verb)
+        if count is None:
+            self.counts[verb] = [1 if ok else 0, 1]
+        else:
+            count[1] += 1
+            if ok:
+                count[0] += 1
 
     def __str__(self) -> str:
-        parts = []
-        for name, tried in self.tried.items():
-            done = self.done.get(name, 0)
-            parts.append(f"{name}={done}" if done == tried else f"{name}={done}/{tried}")
-        done, tried = sum(self.done.values()), sum(self.tried.values())
-        parts.append(f"commands={done}" if done == tried else f"commands={done}/{tried}")
-        return " ".join(parts)
+        text = ""
+        all_done = all_tried = 0
+        for verb, (done, tried) in self.counts.items():
+            all_done += done
+            all_tried += tried
+            text += f"{verb.lower()}={done} " if done == tried else f"{verb.lower()}={done}/{tried} "
+        return f"{text}commands={all_done}" if all_done == all_tried else f"{text}commands={all_done}/{all_tried}"
