@@ -18,8 +18,12 @@ class Login(Protocol):
         tls: bool,
         verified: bool = False,
         channel_bindings: Mapping[str, bytes] | None = None,
+        certificate: bool = False,
     ) -> tuple[str, ClientMechanism] | None:
-        """The best mechanism of those offered that the security options allow, ready to run; None: none fits."""
+        """The best mechanism of those offered that the security options allow, ready to run; None: none fits.
+
+        `certificate`: TLS is on and we have a client certificate.
+        """
         ...
 
     def refused(self) -> None:

@@ -22,6 +22,7 @@ from tayori.protocol.smtp_client_values import (
     StartTls,
     TlsRefused,
 )
+from tayori.sasl.client import respond
 from tayori.sasl.steps import ClientMechanism, SaslError
 from tayori.tables.outcome import TempFail
 
@@ -56,6 +57,7 @@ class Handshake:
         self.wanted = wanted
         self._mechanism: ClientMechanism | None = None
         self._login: Login | None = None
+        self._broken = ""
         self._ready = False
 
     async def run(self) -> None:
@@ -87,12 +89,14 @@ class Handshake:
                     raise Failed(smtp_texts.tls_refused(target, reply))
                 await self._log_in()
             case Challenged(data):
-                self._respond(data)
+                await self._respond(data)
             case Authenticated():
                 if self._mechanism is None or not self._mechanism.complete:
                     why = f"server {target.name} says that we are logged in, but has not proved who it is"
                     raise Failed(smtp_texts.auth_failed(target, why, soft=True))
                 self._ready = True
+            case AuthRefused() if self._broken:
+                raise Failed(smtp_texts.auth_failed(target, self._broken, soft=True))
             case AuthRefused(reply):
                 if self._login is not None:
                     self._login.refused()
@@ -135,29 +139,30 @@ class Handshake:
         if login is None:
             self._ready = True
             return
-        self._start_auth(login, client.capabilities.get("AUTH", "").split())
+        await self._start_auth(login, client.capabilities.get("AUTH", "").split())
 
-    def _start_auth(self, login: Login, offered: Sequence[str]) -> None:
+    async def _start_auth(self, login: Login, offered: Sequence[str]) -> None:
         target = self.session.target
         tls = self.session.wire.tls
         chosen = None
         if offered:
             verified, bindings = (tls.verified, tls.bindings) if tls is not None else (False, {})
-            chosen = login.choose(offered, tls is not None, verified, bindings)
+            certificate = tls is not None and self.wanted.context is not None and self.wanted.context.own is not None
+            chosen = login.choose(offered, tls is not None, verified, bindings, certificate)
         if chosen is None:
             why = f"cannot authenticate to server {target.name}: no mechanism available"
             raise Failed(smtp_texts.auth_failed(target, why, soft=True))
         name, self._mechanism = chosen
         self._login = login
         try:
-            self.session.client.authenticate(name, self._mechanism.next(None))
+            self.session.client.authenticate(name, await respond(self._mechanism, None))
         except SaslError as error:
             raise Failed(smtp_texts.auth_failed(target, str(error), soft=True)) from error
 
-    def _respond(self, challenge: bytes) -> None:
+    async def _respond(self, challenge: bytes) -> None:
         assert self._mechanism is not None
         try:
-            response = self._mechanism.next(challenge)
-        except SaslError:
-            response = None
+            response = await respond(self._mechanism, challenge)
+        except SaslError as error:
+            response, self._broken = None, str(error)
         self.session.client.respond(response)

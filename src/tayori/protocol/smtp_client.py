@@ -38,6 +38,7 @@ from tayori.protocol.smtp_client_values import (
     WasReset,
 )
 
+MAX_COMMAND = 512  # bytes of a command line with its end (RFC 5321 4.5.3.1.4)
 Step = tuple[Stage, int]  # what a reply will answer; the number is a recipient's index, else -1
 
 
@@ -55,6 +56,7 @@ class Client:
         self._envelope: Envelope | None = None
         self._open: set[int] = set()
         self._accepted: list[int] = []
+        self._late: bytes | None = None
         self._body = False
 
     @property
@@ -125,7 +127,11 @@ class Client:
         """AUTH with an initial response or None (RFC 4954 4): Challenged, Authenticated or AuthRefused follow."""
         words = b"AUTH " + mechanism.encode("ascii")
         if initial is not None:
-            words += b" " + (b64encode(initial) if initial else b"=")
+            whole = words + b" " + (b64encode(initial) if initial else b"=")
+            if len(whole) + 2 <= MAX_COMMAND:
+                words = whole
+            else:
+                self._late = initial
         self._send((Stage.AUTH, -1), words + b"\r\n")
 
     def respond(self, response: bytes | None) -> None:
@@ -239,10 +245,15 @@ class Client:
             try:
                 return [Challenged(b64decode(reply.lines[-1].strip(), validate=True))]
             except (binascii.Error, ValueError):
+            late, self._late = self._late, None
+            if late is not None:
+                self.respond(late)
+                return []
                 return [self._end(Lost(Stage.AUTH, broken="a challenge is not base64"))]
         return [Authenticated(reply) if reply.code == 235 else AuthRefused(reply)]
 
     def _on_mail(self, reply: ServerReply, _: int) -> list[Event]:
+        self._late = None
         if reply.good:
             return []
         return self._answer_all(reply, Stage.MAIL)

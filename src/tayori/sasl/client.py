@@ -3,22 +3,26 @@
 postconf(5) smtp_sasl_mechanism_filter, smtp_sasl_security_options, smtp_sasl_tls_security_options,
 smtp_sasl_tls_verified_security_options, smtp_sasl_password_maps, smtp_sender_dependent_authentication; the same with
 lmtp_ for LMTP. Of what the server offers, what the filter leaves and what the options let through, the strongest that
-there are credentials for is taken. `ClientLogin` holds the rules, `PasswordMaps` finds credentials, and `Login` is
-one set of them with its rules, as `delivery.smtp_auth` asks for it.
+there are credentials for is taken; EXTERNAL (with smtp_tls_cert_file and the like) and GSSAPI (with a ticket) only
+where the map gives no password, or where the filter leaves nothing else. `ClientLogin` holds the rules,
+`PasswordMaps` finds credentials, and `Login` is one set of them with its rules, as `delivery.smtp_auth` asks for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, ClientContext, Row
-from tayori.sasl.steps import ClientMechanism
+from tayori.sasl.steps import ClientMechanism, SaslError
 from tayori.sasl.tokens import TokenSource, TokenTrouble
+from tayori.sasl.verifier_choice import preload
 from tayori.tables.maps import Maps
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.outcome import Found, TempFail
@@ -26,6 +30,8 @@ from tayori.tables.registry import Tables
 
 TOKEN_MAPS = "tayori_smtp_sasl_token_maps"  # noqa: S105
 MAX_OFFERED = 100  # words of a server's AUTH line that are looked at
+BLOCKING_SECONDS = 30.0  # for one step of a mechanism that asks somebody else
+_threads = ThreadPoolExecutor(4, thread_name_prefix="sasl-client")
 
 
 class ClientLogin:
@@ -39,6 +45,8 @@ class ClientLogin:
             (True, True): _options(settings, f"{prefix}_sasl_tls_verified_security_options"),
         }
         self._filtered = _filtered(settings, tables, f"{prefix}_sasl_mechanism_filter")
+        if "GSSAPI" not in self._filtered:
+            preload(("gssapi",))
 
     def options(self, tls: bool, verified: bool = False) -> frozenset[str]:
         """The security options that hold in this state of TLS."""
@@ -51,6 +59,10 @@ class ClientLogin:
         names = _words(offered)
         rows = [MECHANISMS[name] for name in names if name in MECHANISMS]
         fit = [row for row in rows if not self._objection(row, options, context)]
+        if not fit and self._filtered:
+            # the filter leaves nothing that takes a password: the one in the map is there because Postfix wants one
+            without = replace(context, password="", token="")
+            fit = [row for row in rows if not self._objection(row, options, without)]
         if not fit:
             return None
         best = max(fit, key=lambda row: row.strength)
@@ -132,6 +144,18 @@ def _filtered(settings: Settings, tables: Tables, parameter: str) -> Mapping[str
     return out
 
 
+async def respond(mechanism: ClientMechanism, challenge: bytes | None) -> bytes | None:
+    """`mechanism.next`, in a thread and within BLOCKING_SECONDS where it may wait for a KDC. Raises SaslError."""
+    if not mechanism.blocking:
+        return mechanism.next(challenge)
+    work = asyncio.get_running_loop().run_in_executor(_threads, mechanism.next, challenge)
+    try:
+        return await asyncio.wait_for(asyncio.shield(work), BLOCKING_SECONDS)
+    except TimeoutError:
+        work.add_done_callback(lambda done: done.exception())  # else asyncio complains about the late answer
+        raise SaslError(f"no answer from the KDC within {BLOCKING_SECONDS:g} seconds") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Credentials for one server, with the rules that choose a mechanism."""
@@ -146,9 +170,14 @@ class Login:
         tls: bool,
         verified: bool = False,
         channel_bindings: Mapping[str, bytes] | None = None,
+        certificate: bool = False,
     ) -> tuple[str, ClientMechanism] | None:
-        """The best mechanism of those offered, ready to run; None when none fits."""
-        context = replace(self.context, channel_bindings=dict(channel_bindings or {}))
+        """The best mechanism of those offered, ready to run; None when none fits.
+
+        `certificate`: TLS is on and we have a client certificate.
+        """
+        bindings = dict(channel_bindings or {})
+        context = replace(self.context, channel_bindings=bindings, certificate=certificate)
         return self.rules.choose(offered, self.rules.options(tls, verified), context)
 
     def refused(self) -> None:

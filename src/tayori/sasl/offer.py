@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.config.smtpdconf import SmtpdConf
-from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, Row
+from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, Row, gssapi
 from tayori.sasl.verifiers.base import Verifier
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.registry import Tables
@@ -25,6 +25,8 @@ ON_REQUEST = {
     "ANONYMOUS": "lets anybody in",
     "GSSAPI": "needs a Kerberos keytab for this host",
 }
+# Needs of mechanisms that ask no back end.
+ALONE = ("gssapi", "certificate", "nothing")
 NOT_NAMED = "mech_list does not name it"
 
 
@@ -48,7 +50,8 @@ class Offer:
         self.removed: list[Removed] = []
         rows = self._filtered(self._asked_for(conf), settings, tables)
         external = any(settings.items(name) for name in ("tayori_sasl_external_maps", "tayori_sasl_external_names"))
-        rows = self._served(rows, conf, verifiers, external)
+        rows = self._served(rows, settings, conf, verifiers, external)
+        self.alone = all(row.needs in ALONE for row in rows)
         for tls, parameter in ((False, "smtpd_sasl_security_options"), (True, "smtpd_sasl_tls_security_options")):
             options = _options(settings, parameter)
             kept = []
@@ -111,7 +114,13 @@ class Offer:
                 self.removed.append(Removed(row.name, "smtpd_sasl_mechanism_filter", "the filter leaves it out"))
         return kept
 
-    def _served(self, rows: list[Row], conf: SmtpdConf, verifiers: Sequence[Verifier], external: bool) -> list[Row]:
+    def names_alone(self, tls: bool, external: str = "") -> tuple[str, ...]:
+        """The same while no back end can be asked: the mechanisms that need none."""
+        return tuple(name for name in self.names(tls, (), external) if MECHANISMS[name].needs in ALONE)
+
+    def _served(
+        self, rows: list[Row], settings: Settings, conf: SmtpdConf, verifiers: Sequence[Verifier], external: bool
+    ) -> list[Row]:
         names = " ".join(verifier.name for verifier in verifiers) or "no back end"
         setting = "pwcheck_method" if conf.path else "smtpd_sasl_auth_enable"
         kept = []
@@ -120,8 +129,13 @@ class Offer:
                 why = "no certificate logs in: tayori_sasl_external_maps and tayori_sasl_external_names are empty"
                 self.removed.append(Removed(row.name, "tayori_sasl_external_maps", why))
                 continue
-            without = row.needs in ("gssapi", "certificate", "nothing")
-            if without or any(serves(verifier, row) for verifier in verifiers):
+            if row.needs == "gssapi":
+                service = settings.text("smtpd_sasl_service") or "smtp"
+                why = gssapi.trouble(service, settings.text("myhostname"), conf.get("keytab"))
+                if why:
+                    self.removed.append(Removed(row.name, "keytab", why))
+                    continue
+            if row.needs in ALONE or any(serves(verifier, row) for verifier in verifiers):
                 kept.append(row)
             else:
                 what = {"secrets": "give stored secrets", "token": "check tokens"}.get(row.needs, "check passwords")

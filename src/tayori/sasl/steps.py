@@ -101,9 +101,11 @@ class ClientMechanism(Protocol):
 
     `complete` is True once everything was said and the server has proved itself where the mechanism has it do
     so: a server's "235" before that is refused. `note` is what the server said about an error, for the log.
+    `blocking`: `next` may wait for somebody else (a KDC), so it belongs in a thread: `sasl.client.respond`.
     """
 
     complete: bool
+    blocking: bool
     note: str
 
     def next(self, challenge: bytes | None) -> bytes | None:

@@ -55,6 +55,7 @@ def server_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 class Plain:
     complete = True
     note = ""
+    blocking = False
 
     def next(self, challenge: bytes | None) -> bytes | None:
         return b"\0user\0secret"
@@ -63,6 +64,7 @@ class Plain:
 class LoginMechanism:
     complete = True
     note = ""
+    blocking = False
 
     def __init__(self) -> None:
         self._words = [b"user", b"secret"]
@@ -81,6 +83,7 @@ class Login:
         tls: bool,
         verified: bool = False,
         channel_bindings: Mapping[str, bytes] | None = None,
+        certificate: bool = False,
     ) -> tuple[str, ClientMechanism] | None:
         if self.mechanism not in offered:
             return None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -257,6 +259,31 @@ def test_auth() -> None:
     client.respond(None)
     assert client.outgoing() == b"*\r\n"
     assert isinstance(client.receive(b"501 cancelled\r\n")[0], AuthRefused) and client.idle
+
+
+def test_an_initial_response_too_long_for_a_command_waits_for_the_empty_challenge() -> None:
+    client = ready(b"250-mx\r\n250 AUTH GSSAPI\r\n")
+    ticket = bytes(range(256)) * 3
+    client.authenticate("GSSAPI", ticket)
+    assert client.outgoing() == b"AUTH GSSAPI\r\n"
+    assert client.receive(b"334 \r\n") == []
+    assert client.outgoing() == base64.b64encode(ticket) + b"\r\n"
+    assert client.receive(b"334 Zm9v\r\n") == [Challenged(b"foo")], "only once"
+    client.respond(b"")
+    client.outgoing()
+    client.receive(b"235 ok\r\n")
+    client.authenticate("PLAIN", b"x" * ((512 - len("AUTH PLAIN \r\n")) // 4 * 3))
+    assert client.outgoing().startswith(b"AUTH PLAIN eHh4"), "this one fits"
+
+
+def test_a_late_response_is_forgotten_when_the_server_refuses_the_mechanism() -> None:
+    client = ready(b"250-mx\r\n250 AUTH GSSAPI\r\n")
+    client.authenticate("GSSAPI", b"x" * 1000)
+    client.outgoing()
+    assert isinstance(client.receive(b"504 no\r\n")[0], AuthRefused)
+    client.authenticate("PLAIN", b"\0u\0p")
+    client.outgoing()
+    assert client.receive(b"334 \r\n") == [Challenged(b"")] and client.outgoing() == b""
 
 
 def test_challenge_that_is_not_base64_ends_the_session() -> None:

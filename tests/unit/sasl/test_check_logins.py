@@ -39,6 +39,15 @@ def test_the_back_end_and_the_options(tmp_path: Path, capsys: pytest.CaptureFixt
     )
 
 
+def test_gssapi_without_a_keytab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    users = f"pwcheck_method: passwd-file\npasswd_file: {tmp_path}/users\n"
+    out = said(tmp_path, capsys, "", users)
+    assert "GSSAPI" not in out, "nobody asked for it"
+    out = said(tmp_path, capsys, "", f"{users}mech_list: plain gssapi\nkeytab: {tmp_path}/no-keytab\n")
+    assert f"{tmp_path}/sasl/smtpd.conf:4: note: GSSAPI is not offered, because of keytab" in out
+    assert f"No key for smtp/mail.example.com in {tmp_path}/no-keytab" in out or "Needs the gssapi library" in out
+
+
 def test_an_old_mechanism_that_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conf = f"pwcheck_method: passwd-file\npasswd_file: {tmp_path}/users\nmech_list: plain digest-md5\n"
     out = said(tmp_path, capsys, "", conf)

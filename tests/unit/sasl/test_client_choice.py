@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from support.mechanisms import BINDINGS, client_context
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.sasl import client
 from tayori.sasl.client import ClientLogin, Login, PasswordMaps
+from tayori.sasl.steps import SaslError
 from tayori.tables.outcome import TempFail
 from tayori.tables.registry import Tables
 
@@ -67,6 +70,47 @@ def test_a_token_beats_nothing_and_password_mechanisms_need_a_password() -> None
     assert chosen(login, "EXTERNAL PLAIN", password="", certificate=True) == "EXTERNAL"
     assert chosen(login, "EXTERNAL PLAIN", certificate=True) == "PLAIN"
     assert chosen(login, "EXTERNAL", password="") == ""
+
+
+def test_a_ticket_or_certificate_before_a_password_only_where_the_filter_leaves_nothing_else() -> None:
+    options = {"smtp_sasl_security_options": "noanonymous"}
+    assert chosen(rules(**options), "GSSAPI") == "", "a password in the map is meant"
+    assert chosen(rules(**options), "GSSAPI", password="") == "GSSAPI"
+    filtered = rules(smtp_sasl_mechanism_filter="gssapi, external", **options)
+    assert chosen(filtered, ALL) == "GSSAPI"
+    assert chosen(filtered, ALL, certificate=True) == "EXTERNAL"
+    assert chosen(rules(smtp_sasl_mechanism_filter="gssapi, plain", **options), ALL) == "PLAIN"
+    assert chosen(rules(smtp_sasl_mechanism_filter="anonymous, oauthbearer", **options), ALL) == ""
+
+
+def test_the_name_of_the_map_goes_along_with_a_certificate() -> None:
+    for username, response in (("taro@example.com", b"taro@example.com"), ("", b"")):
+        login = Login(rules(), client_context(username, password=""))
+        assert login.choose(["EXTERNAL"], True) is None
+        found = login.choose(["EXTERNAL"], True, certificate=True)
+        assert found is not None and found[1].next(None) == response
+
+
+def test_a_step_that_hangs_ends_and_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        complete, blocking, note = False, True, ""
+
+        def next(self, challenge: bytes | None) -> bytes | None:
+            time.sleep(0.5)
+            return b"late"
+
+    async def scenario() -> None:
+        beats = 0
+        work = asyncio.ensure_future(client.respond(Slow(), None))
+        while not work.done():
+            await asyncio.sleep(0.01)
+            beats += 1
+        assert beats > 5
+        with pytest.raises(SaslError, match="no answer from the KDC"):
+            work.result()
+
+    monkeypatch.setattr(client, "BLOCKING_SECONDS", 0.2)
+    asyncio.run(scenario())
 
 
 def test_refusals_say_why() -> None:

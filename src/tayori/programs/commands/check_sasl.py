@@ -64,7 +64,8 @@ def _removed(removed: list[Removed], settings: Settings, conf: SmtpdConf) -> Ite
     groups: dict[tuple[str, str, bool | None], list[str]] = {}
     for row in removed:
         # nobody misses what he left out himself, nor what needs a certificate or keytab that he has not set up
-        if row.why != NOT_NAMED and row.mechanism not in ("EXTERNAL", "GSSAPI"):
+        unasked = row.mechanism == "EXTERNAL" or (row.mechanism == "GSSAPI" and row.setting == "mech_list")
+        if row.why != NOT_NAMED and not unasked:
             groups.setdefault((row.setting, row.why, row.tls), []).append(row.mechanism)
     for (setting, why, tls), names in groups.items():
         state = {None: "", True: " with TLS", False: " without TLS"}[tls]

@@ -50,6 +50,7 @@ class ServerContext:
     `plain_store`: the back end holds plain passwords, so that a login costs a key derivation, also for unknown users.
     `nonces`: DIGEST-MD5's memory for repeated logins, one per process; None refuses them.
     `oauth`: extra members of the OAuth error message ("scope", "openid-configuration").
+    `keytab`: where GSSAPI's key is; empty for where the library looks by itself.
     """
 
     realm: str
@@ -67,6 +68,7 @@ class ServerContext:
     plain_store: bool = True
     nonces: Nonces | None = None
     oauth: dict[str, str] = field(default_factory=dict)
+    keytab: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +222,11 @@ class ServerTalk:
 class ClientTalk:
     """Runs a client dialogue. The generator is given this object, to set `complete` and `note`."""
 
-    __slots__ = ("_dialogue", "_started", "complete", "note")
+    __slots__ = ("_dialogue", "_started", "blocking", "complete", "note")
 
     def __init__(self, start: Callable[[ClientContext, ClientTalk], ClientDialogue], context: ClientContext) -> None:
         self.complete = False
+        self.blocking = False
         self.note = ""
         self._dialogue = start(context, self)
         self._started = False

@@ -29,9 +29,9 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
 
 
 def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:
-    """One response, empty unless another identity is asked for."""
+    """One response: the name of the password map; empty for whomever the server makes of our certificate."""
     talk.complete = True
-    yield context.authzid.encode()
+    yield (context.authzid or context.username).encode()
 
 
 def server(context: ServerContext) -> ServerTalk:

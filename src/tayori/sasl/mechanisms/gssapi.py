@@ -1,7 +1,11 @@
 """GSSAPI (RFC 4752), through the library `gssapi` (extra `tayori[gssapi]`), without a security layer.
 
-The server needs a key for `smtp@hostname` in its keytab (KRB5_KTNAME), the client a ticket. The library does its own
-I/O: the server reads keytab and replay cache, a client may ask a KDC: drive both from a thread.
+The server needs a key for `smtp/$myhostname` in its keytab (`keytab` of smtpd.conf, else KRB5_KTNAME or krb5.conf's
+own), the client a ticket (KRB5CCNAME). The library does its own I/O: the server reads keytab and replay cache, a
+client may ask a KDC: drive both from a thread.
+
+A principal of the server's own realm is known by its name alone, others by the whole principal, as in the Cyrus
+library. An anonymous ticket (RFC 8062), which anybody may get of a KDC that gives them, logs nobody in.
 """
 
 from __future__ import annotations
@@ -9,7 +13,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tayori.config.origin import ConfigError
 from tayori.sasl.mechanisms.base import (
     MAX_NAME,
     Broken,
@@ -26,14 +29,32 @@ from tayori.sasl.steps import Challenge, Failure, SaslError
 
 NO_LAYER = 1  # the bit for "no security layer" (RFC 4752 3.3)
 MAX_TOKENS = 10  # of one context establishment; Kerberos needs one or two
+ANONYMOUS = "WELLKNOWN/ANONYMOUS@"  # RFC 8062 3, whatever the realm
+NO_LIBRARY = "needs the gssapi library: pip install 'tayori[gssapi]' (Debian: apt install libkrb5-dev first)"
 
 
 def library() -> Any:
-    """The library; ConfigError names the extra when it is absent."""
+    """The library. Raises ImportError."""
+    return importlib.import_module("gssapi")
+
+
+def _acceptor(gss: Any, service: str, hostname: str, keytab: str) -> Any:
+    """Our own key, from the keytab."""
+    name = gss.Name(f"{service}@{hostname}", gss.NameType.hostbased_service)
+    return gss.Credentials(name=name, usage="accept", store={"keytab": keytab} if keytab else None)
+
+
+def trouble(service: str, hostname: str, keytab: str) -> str:
+    """Empty when this machine can serve GSSAPI, else why not: no library, or no key of our own. Reads the keytab."""
     try:
-        return importlib.import_module("gssapi")
-    except ImportError as error:
-        raise ConfigError(f"GSSAPI needs a library: pip install 'tayori[gssapi]' ({error})") from error
+        gss = library()
+        _acceptor(gss, service, hostname, keytab)
+    except ImportError:
+        return NO_LIBRARY
+    except gss.exceptions.GSSError as error:
+        place = keytab or "the keytab (keytab in smtpd.conf, KRB5_KTNAME)"
+        return f"no key for {service}/{hostname} in {place}: {_text(error)}"
+    return ""
 
 
 def _local_name(principal: str, acceptor: str) -> str:
@@ -44,11 +65,13 @@ def _local_name(principal: str, acceptor: str) -> str:
 
 def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
     """Establish the context, offer no layer, and take the authorisation identity."""
-    gss = library()
+    try:
+        gss = library()
+    except ImportError:
+        return Failure(NO_LIBRARY, temporary=True)
     token: bytes = initial if initial is not None else (yield Challenge(b""))
     try:
-        host_name = gss.Name(f"{context.service}@{context.hostname}", gss.NameType.hostbased_service)
-        own = gss.Credentials(name=host_name, usage="accept")
+        own = _acceptor(gss, context.service, context.hostname, context.keytab)
         session = gss.SecurityContext(creds=own, usage="accept")
     except gss.exceptions.GSSError as error:
         return Failure(f"no usable Kerberos key of our own: {_text(error)}", temporary=True)
@@ -69,13 +92,18 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
         return Failure(f"GSSAPI: {_text(error)}")
     if len(chosen) < 4 or chosen[0] != NO_LAYER or any(chosen[1:4]) or len(chosen) > MAX_NAME:
         raise Broken("GSSAPI: the client asks for a security layer that was not offered")
+    if principal.startswith(ANONYMOUS):
+        return Failure("an anonymous ticket names nobody")
     username = _local_name(principal, own_name)
-    return acting_as(username, utf8(chosen[4:], "authorisation name"), principal)
+    return acting_as(username, utf8(chosen[4:], "authorisation name"), principal, context.realm)
 
 
 def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:
-    """The ticket speaks for us; the name goes along as authorisation identity only when one was asked for."""
-    gss = library()
+    """The ticket says who we are; the name of the password map, if any, whom we act as (as Postfix with Cyrus)."""
+    try:
+        gss = library()
+    except ImportError as error:
+        raise SaslError(f"GSSAPI {NO_LIBRARY}") from error
     try:
         target = gss.Name(f"{context.service}@{context.host}", gss.NameType.hostbased_service)
         flags = gss.RequirementFlag.mutual_authentication | gss.RequirementFlag.integrity
@@ -88,11 +116,14 @@ def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:
             token = session.step(challenge)
         if not session.complete:
             raise SaslError("GSSAPI: too many tokens")
+        if not session.actual_flags & gss.RequirementFlag.mutual_authentication:
+            raise SaslError("GSSAPI: the server has not proved who it is")
         offer: bytes = session.unwrap(challenge).message
         if len(offer) != 4 or not offer[0] & NO_LAYER:
             raise SaslError("GSSAPI: the server insists on a security layer")
         talk.complete = True
-        yield session.wrap(bytes([NO_LAYER, 0, 0, 0]) + context.authzid.encode(), False).message
+        whom = (context.authzid or context.username).encode()
+        yield session.wrap(bytes([NO_LAYER, 0, 0, 0]) + whom, False).message
     except gss.exceptions.GSSError as error:
         raise SaslError(f"GSSAPI: {_text(error)}") from error
 
@@ -107,4 +138,6 @@ def server(context: ServerContext) -> ServerTalk:
 
 
 def client(context: ClientContext) -> ClientTalk:
-    return ClientTalk(speak, context)
+    talk = ClientTalk(speak, context)
+    talk.blocking = True
+    return talk

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ABORTED = Reply(501, "5.7.0", "Authentication aborted")
 SUCCESS = Reply(235, "2.7.0", "Authentication successful")
 TEMPORARY = Reply(454, "4.7.0", "Temporary authentication failure")
+TOO_LONG = Reply(500, "5.5.6", "SASL response limit exceeded")
 
 
 async def auth(session: Session, argument: bytes) -> Reply | None:
@@ -40,6 +41,8 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
         external=session.external,
         server_address=session.client.server_address,
     )
+    framing = session.framing
+    framing.line_limit = session.options.sasl_response_limit
     try:
         step: Challenge | Success | Failure = exchange.refuse(broken) if broken else await exchange.step(None)
         while isinstance(step, Challenge):
@@ -49,11 +52,17 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
                 exchange.cancel()
                 session.note(f"warning: {session.peer}: SASL {name} authentication aborted by the client")
                 return ABORTED
+            if line.overlong:
+                exchange.cancel()
+                session.note(f"warning: {session.peer}: SASL {name} response longer than {framing.line_limit}")
+                return TOO_LONG
             response, broken = _decode(line.text)
             step = exchange.refuse(broken) if broken else await exchange.step(response)
     except (ConnectionError, TimeoutError):
         exchange.cancel()
         raise
+    finally:
+        framing.line_limit = session.options.line_limit
     return _ended(session, name, step, exchange.record)
 
 

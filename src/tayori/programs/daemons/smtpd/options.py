@@ -22,6 +22,7 @@ class SmtpdOptions:
     size_limit: int
     minfree: int
     line_limit: int
+    sasl_response_limit: int
     recipient_limit: int
     overshoot_limit: int
     soft_errors: int
@@ -79,6 +80,7 @@ class SmtpdOptions:
             minfree=settings.number("queue_minfree"),
             line_limit=settings.number("line_length_limit"),
             recipient_limit=settings.number("smtpd_recipient_limit"),
+            sasl_response_limit=settings.number("smtpd_sasl_response_limit"),
             overshoot_limit=settings.number("smtpd_recipient_overshoot_limit"),
             soft_errors=settings.number("smtpd_soft_error_limit"),
             hard_errors=settings.number("smtpd_hard_error_limit"),
