@@ -39,6 +39,7 @@ class MailLog:
         self._syslog: socket.socket | None = None
         self._lines: list[str] = []
         self._stamp = ""
+        self._heads: dict[tuple[str, str], str] = {}
         self._second = -1
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,6 +58,7 @@ class MailLog:
         """In a forked process: its own number, and its event loop when there is one."""
         self._pid = os.getpid()
         self._lines.clear()
+        self._heads.clear()
         with contextlib.suppress(RuntimeError):
             self._loop = asyncio.get_running_loop()
 
@@ -66,9 +68,14 @@ class MailLog:
         if now != self._second:
             self._second = now
             self._stamp = time.strftime("%b %e %H:%M:%S", time.localtime(now))
+            self._heads.clear()
         if "\n" in text or "\r" in text:
             text = text.replace("\r", "?").replace("\n", "?")
-        self._lines.append(f"{self._stamp} {self._host} {name or self.name}/{daemon}[{self._pid}]: {text}\n")
+        head = self._heads.get((daemon, name))
+        if head is None:
+            head = f"{self._stamp} {self._host} {name or self.name}/{daemon}[{self._pid}]: "
+            self._heads[daemon, name] = head
+        self._lines.append(f"{head}{text}\n")
         if self._syslog is not None:
             self._send_syslog(daemon, text, name)
         if self._loop is None:

@@ -59,6 +59,9 @@ class Limits:
     most_quiet: int = 20_000
 
 
+_MOST_FRESH = 1000
+
+
 @dataclass(slots=True)
 class _Quiet:
     """Failures not logged one by one since `since`."""
@@ -100,12 +103,15 @@ class Abuse:
         self._say = say
         self._scope = scope
         self._quiet: OrderedDict[str, _Quiet] = OrderedDict()
+        self._fresh: dict[tuple[str, str], float] = {}
+        """Pairs that need not be written down again until then."""
         self._next_look = 0.0
         self.join(board or LoginBoard(), region)
 
     def join(self, board: LoginBoard, region: int) -> None:
         """Count on this board from now on, writing in `region`."""
         half_life = self._limits.half_life
+        self._fresh.clear()
         self._board = board
         self._sources = Counts(board, region, "sources", half_life)
         self._pairs = Counts(board, region, "pairs", half_life)
@@ -142,9 +148,14 @@ class Abuse:
     def note(self, address: str, username: str, ok: bool) -> bool:
         """Remember how it went. True when the attempt deserves a log line of its own."""
         limits, now, source = self._limits, self._clock(), source_of(address)
+        if ok and self._fresh.get((source, username), 0.0) > now and self._flood.calm(now):
+            return True
         whence, account, pair = self._keys(source, username)
         good, until = self._trusted.known(account, whence)
         if ok:
+            if len(self._fresh) >= _MOST_FRESH:
+                self._fresh.clear()
+            self._fresh[source, username] = now + limits.refresh_after
             if until - limits.trusted_for + limits.refresh_after < now or self._pairs.total(pair, now, good):
                 new_until = now + limits.trusted_for
                 if self._trusted.add(account, whence, now, new_until):
