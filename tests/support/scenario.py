@@ -23,7 +23,7 @@ from support.sink import Received, Sink
 CASES = Path(__file__).parents[1] / "scenarios" / "cases"
 USERS = ("alice", "bob", "carol", "dave")
 ANY = "..."
-OWN_FILES = ("main.cf", "master.cf", "dialogue.txt", "delivered.txt", "zones", "policy")
+OWN_FILES = ("main.cf", "master.cf", "dialogue.txt", "delivered.txt", "zones", "policy", "sink")
 REPLY_SECONDS = 4.0
 SETTLE_SECONDS = 8.0
 BASE = {
@@ -62,6 +62,12 @@ class Scenario:
         """What the policy server answers; empty when the folder needs none."""
         path = self.folder / "policy"
         return path.read_text("utf-8") if path.exists() else ""
+
+    @property
+    def offers(self) -> tuple[str, ...] | None:
+        """What the sink says after EHLO, one keyword a line; None for the usual ones."""
+        path = self.folder / "sink"
+        return tuple(path.read_text().splitlines()) if path.exists() else None
 
     @property
     def needs_root(self) -> bool:
@@ -363,10 +369,16 @@ def outcome(homes: Path, sink: Sink, log: str, places: dict[str, str]) -> list[s
 
 
 def _sunk(message: Received, places: dict[str, str]) -> list[str]:
-    commands = [re.sub(r" SIZE=\d+", "", line) for line in message.lines]
+    commands = [_sorted_words(re.sub(r" SIZE=\d+", "", line)) for line in message.lines]
     commands[1:] = sorted(commands[1:])  # the order within a transaction is nobody's business
     text = [f"| {line}".rstrip() for line in normal_message(message.content, places)]
     return ["== sink " + ", ".join(_places(line, places) for line in commands), *_trimmed(text)]
+
+
+def _sorted_words(command: str) -> str:
+    """MAIL or RCPT with its parameters in order of the alphabet: their order means nothing (RFC 5321 4.1.1.11)."""
+    path, bracket, words = command.rpartition(">")
+    return path + bracket + "".join(f" {word}" for word in sorted(words.split()))
 
 
 def _trimmed(lines: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ from support.dns import DnsServer
 from support.policy_server import PolicyServer
 from support.ports import free_port
 from support.server import FIRST_UID, mail_owner_exists
-from support.sink import Sink
+from support.sink import KEYWORDS, Sink
 
 DNS_HOST = f"127.77.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"
 """An address of loopback for this process alone, so that runs side by side do not meet on port 53."""
@@ -96,6 +96,7 @@ class Place:
         sc.clean(self.homes, self.sink, self.owners)
         shutil.rmtree(self.etc)
         self.etc.mkdir(mode=0o755)
+        self.sink.keywords = KEYWORDS if scenario.offers is None else scenario.offers
         self.ports = {"PORT": free_port(), "PORT2": free_port()}
         policy = {"POLICY": str(free_port())} if scenario.policy else {}
         self.places = {

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 Answer = str | Callable[[str], str | None]
+KEYWORDS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Sink:
         port: int = 0,
         path: str = "",
         answers: Mapping[str, Answer] | None = None,
-        keywords: tuple[str, ...] = ("PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8"),
+        keywords: tuple[str, ...] = KEYWORDS,
         lmtp: bool = False,
         tls: ssl.SSLContext | None = None,
         name: str = "sink.example",

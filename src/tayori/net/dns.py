@@ -26,6 +26,8 @@ from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.SRV import SRV
 
+from tayori.protocol.idn import to_ascii
+
 MAX_CACHED = 4096
 MAX_TTL = 3600.0
 NEGATIVE_TTL = 60.0
@@ -148,7 +150,10 @@ class HostsFile:
 
 
 class Resolver:
-    """Asks DNS. `nameservers` are addresses (None: /etc/resolv.conf); `timeout` seconds for one question in all."""
+    """Asks DNS. `nameservers` are addresses (None: /etc/resolv.conf); `timeout` seconds for one question in all.
+
+    `transitional`: enable_idna2003_compatibility, for names beyond ASCII.
+    """
 
     def __init__(
         self,
@@ -157,7 +162,9 @@ class Resolver:
         timeout: float = 5.0,
         hosts: HostsFile | None = None,
         clock: Callable[[], float] = time.monotonic,
+        transitional: bool = False,
     ) -> None:
+        self._transitional = transitional
         self._hosts = hosts or HostsFile()
         self._clock = clock
         self._timeout = timeout
@@ -179,8 +186,16 @@ class Resolver:
         self._resolver.search = []
         self._resolver.use_edns(0, 0, 1232)
 
+    def a_label(self, name: str) -> str:
+        """What DNS is asked about a name: its A-label form (UTS 46), or the name itself where it has none."""
+        return name if name.isascii() else to_ascii(name, self._transitional) or name
+
     async def lookup(self, name: str, kind: str) -> Answer:
-        """Ask for A, AAAA, MX, PTR, TXT, NS or SRV records of `name` (an A-label name; never searched)."""
+        """Ask for A, AAAA, MX, PTR, TXT, NS or SRV records of `name` (asked by A-labels; never searched)."""
+        if not name.isascii():
+            name = self.a_label(name)
+            if not name.isascii():
+                return NoSuchName()
         key = (name.lower().rstrip("."), kind)
         kept = self._cache.get(key)
         if kept is not None and kept[0] > self._clock():
@@ -228,6 +243,7 @@ class Resolver:
 
         Temporary trouble counts only when no address was found at all.
         """
+        name = self.a_label(name)
         if hosts and (listed := self._hosts.addresses(name.rstrip("."))):
             return Records(tuple(Record(address) for address in listed if ipv6 or ":" not in address))
         kinds = ("A", "AAAA") if ipv6 else ("A",)

@@ -10,7 +10,6 @@ from tayori.policy.answers import PERMIT, Answer, DeferIfReject, Refusal, lookup
 from tayori.policy.networks import own_addresses
 from tayori.policy.relay import ROUTING, Destinations, authorised
 from tayori.policy.rule import Rule
-from tayori.protocol.address import to_ascii
 from tayori.rewrite.results import AddressClass, Classified, Deferred
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.networks import parse_address
@@ -84,7 +83,7 @@ async def permit_mx_backup(run: Evaluation, rule: Rule) -> Answer:
     local, _, domain = how.destinations.form.envelope(recipient).rpartition("@")
     if not ROUTING.isdisjoint(local) or domain.startswith("["):
         return None
-    answer = await run.services.resolver.lookup(to_ascii(domain) or domain, "MX")
+    answer = await run.services.resolver.lookup(domain, "MX")
     if isinstance(answer, DnsTempFail):
         run.note(f"MX of {domain}", answer.why)
         return _later(recipient)

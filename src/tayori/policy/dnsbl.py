@@ -19,7 +19,6 @@ from tayori.policy.generic import reply_code
 from tayori.policy.names import without_dot
 from tayori.policy.relay import Destinations, authorised
 from tayori.policy.rule import Function, Resource, Rule
-from tayori.protocol.address import to_ascii
 from tayori.rewrite.results import Deferred
 from tayori.tables.maps import Maps
 from tayori.tables.outcome import Found, TempFail
@@ -148,7 +147,7 @@ WHAT: dict[str, What] = {
 
 async def _ask(run: Evaluation, dnslist: DnsList, key: str) -> tuple[str, str] | DnsTempFail | None:
     """(address, query) when listed."""
-    query = f"{to_ascii(without_dot(key)) or key}.{dnslist.domain}"
+    query = f"{run.services.resolver.a_label(without_dot(key))}.{dnslist.domain}"
     answer = await run.services.resolver.lookup(query, "A")
     if isinstance(answer, DnsTempFail):
         run.note(query, answer.why)

@@ -13,7 +13,7 @@ from tayori.policy.answers import Answer
 from tayori.policy.names import without_dot
 from tayori.policy.networks import client_name
 from tayori.policy.rule import Function, Resource, Rule
-from tayori.protocol.address import literal_address, to_ascii
+from tayori.protocol.address import literal_address
 
 if TYPE_CHECKING:
     from tayori.policy.evaluate import Evaluation
@@ -94,7 +94,7 @@ def host_access(source: str, kind: str) -> Function:
             if kind == "NS":
                 return None
             return no_permit(run, await access.find(run, rule, access.address(literal), about), name)
-        domain = to_ascii(without_dot(name)) or name
+        domain = run.services.resolver.a_label(without_dot(name))
         hosts = await servers(run.services.resolver, domain, kind)
         if isinstance(hosts, DnsTempFail):
             run.note(f"{kind} of {domain}", hosts.why)

@@ -50,7 +50,7 @@ async def reject_non_fqdn_helo_hostname(run: Evaluation, rule: Rule) -> Answer:
 def _not_full(run: Evaluation, rule: Rule, address: str, resource: Resource) -> Answer:
     _, at, domain = address.rpartition("@")
     name = without_dot(domain) if at else ""
-    if is_literal(name) or ("." in name and valid_hostname(name)):
+    if is_literal(name) or ("." in name and valid_hostname(name, unicode=True)):
         return None
     text = run.rejected(address, resource.value, "need fully-qualified address")
     return Refusal(rule.prepared, "5.5.2", text)

@@ -15,7 +15,6 @@ from tayori.policy.answers import Answer, DeferIfPermit, Refusal, lookup_failed
 from tayori.policy.generic import reply_code
 from tayori.policy.names import without_dot
 from tayori.policy.rule import Prepare, Resource, Rule
-from tayori.protocol.address import to_ascii
 from tayori.rewrite.results import AddressClass, Deferred
 
 if TYPE_CHECKING:
@@ -89,9 +88,10 @@ async def reject_unknown_helo_hostname(run: Evaluation, rule: Rule) -> Answer:
     helo = run.facts.helo
     if helo is None or helo.startswith("["):
         return None
-    name = to_ascii(without_dot(helo)) or helo
+    name = without_dot(helo)
     trouble = ""
-    for kind in ("A", "AAAA", "MX"):
+    # HELO names are ASCII (RFC 5321 4.1.1.1): any other is nobody's, and DNS is not asked
+    for kind in ("A", "AAAA", "MX") if name.isascii() else ():
         answer = await run.services.resolver.lookup(name, kind)
         if isinstance(answer, Records):
             return None
@@ -116,7 +116,7 @@ async def _domain(run: Evaluation, rule: Rule, address: str, resource: Resource)
     if found.kind in FINAL:
         return None
     sender = resource is Resource.SENDER
-    name = to_ascii(domain) or domain
+    name = run.services.resolver.a_label(domain)
     answer = await run.services.resolver.lookup(name, "MX")
     if isinstance(answer, Records):
         run.note(f"MX of {name}", " ".join(value or "." for value in answer.values))

@@ -12,7 +12,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-import idna
+from tayori.protocol.idn import to_ascii
 
 _PLAIN = re.compile(
     rb" *<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.][A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*"
@@ -40,19 +40,19 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class BadPath:
-    """Not an address. `missing`: the argument is empty (a syntax reply); `unicode`: non-ASCII was not allowed
-    (553 5.6.7); otherwise 501 5.1.7 for a sender, 501 5.1.3 for a recipient. `why` is for the log."""
+    """Not an address. `missing`: the argument is empty (a syntax reply); otherwise 501 5.1.7 for a sender,
+    501 5.1.3 for a recipient. `why` is for the log."""
 
     why: str
     missing: bool = False
-    unicode: bool = False
 
 
 def parse_path(text: bytes, *, smtputf8: bool, strict: bool, numeric: bool = False) -> Path | BadPath:
     """The argument of MAIL FROM: or RCPT TO: (what follows the colon, without the line end).
 
-    `smtputf8`: whether non-ASCII is allowed. `strict`: strict_rfc821_envelopes. `numeric`:
-    resolve_numeric_domain (`user@1.2.3.4`). Source routes are stripped (RFC 5321 appendix C).
+    `smtputf8`: whether the domain may hold U-labels (the local part always may be UTF-8, as in Postfix). `strict`:
+    strict_rfc821_envelopes. `numeric`: resolve_numeric_domain (`user@1.2.3.4`). Source routes are stripped (RFC 5321
+    appendix C).
     """
     match = _PLAIN.match(text)
     if match is not None and len(text) < MAX_HOSTNAME:
@@ -75,17 +75,15 @@ def _parse_loose(raw: bytes, smtputf8: bool, strict: bool, numeric: bool) -> Pat
     try:
         text = raw.decode("utf-8").strip(_BLANK)
     except UnicodeDecodeError:
-        return BadPath("not valid UTF-8", unicode=not smtputf8)
+        return BadPath("not valid UTF-8")
     if not text:
         return BadPath("no address", missing=True)
     try:
         inner, rest = _enclosed(text, strict)
         if rest and rest[0] not in _BLANK:
             raise _Bad("text follows the >")
-        if not inner.isascii() and not smtputf8:
-            return BadPath("non-ASCII address without SMTPUTF8", unicode=True)
         address = _mailbox(inner, strict)
-        _check(address, strict, numeric)
+        _check(address, smtputf8, strict, numeric)
     except _Bad as bad:
         return BadPath(str(bad))
     return Path(address, rest.strip(_BLANK))
@@ -196,7 +194,7 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
     raise _Bad("a quote without end")
 
 
-def _check(address: str, strict: bool, numeric: bool) -> None:
+def _check(address: str, smtputf8: bool, strict: bool, numeric: bool) -> None:
     if not address:
         return
     local, domain = split(address)
@@ -206,7 +204,7 @@ def _check(address: str, strict: bool, numeric: bool) -> None:
         raise _Bad("the address begins with -")
     if domain or address.endswith("@"):
         bare = domain.removesuffix(".")
-        if valid_hostname(bare) or is_literal(domain) or (numeric and _is_ipv4(domain)):
+        if valid_hostname(bare, smtputf8) or is_literal(domain) or (numeric and _is_ipv4(domain)):
             return
         raise _Bad("not a valid domain")
 
@@ -258,38 +256,18 @@ def _is_ipv4(text: str) -> bool:
     return True
 
 
-def valid_hostname(name: str) -> bool:
+def valid_hostname(name: str, unicode: bool = False) -> bool:
     """Letters, digits, hyphens (and underscores, as Postfix allows) in labels of at most 63; not all numbers.
 
-    A non-ASCII name counts when it has a valid A-label form.
+    `unicode`: a non-ASCII name counts when it has a valid A-label form.
     """
     if not name.isascii():
-        ascii_name = to_ascii(name)
+        ascii_name = to_ascii(name) if unicode else None
         return ascii_name is not None and valid_hostname(ascii_name)
     if not name or len(name) > MAX_HOSTNAME:
         return False
     labels = name.split(".")
     return all(_LABEL.match(label) for label in labels) and not all(label.isdigit() for label in labels)
-
-
-def to_ascii(domain: str) -> str | None:
-    """The A-label form of a domain (RFC 5891, UTS 46 mapping); ASCII stays as it is; None when it has none."""
-    if domain.isascii():
-        return domain
-    try:
-        return idna.encode(domain, uts46=True, transitional=False).decode("ascii")
-    except idna.IDNAError:
-        return None
-
-
-def to_unicode(domain: str) -> str:
-    """The U-label form of a domain; a domain that has none stays as it is."""
-    if "xn--" not in domain.lower():
-        return domain
-    try:
-        return idna.decode(domain, uts46=True)
-    except idna.IDNAError:
-        return domain
 
 
 def split_extension(local: str, delimiters: str, owner_request_special: bool = True) -> tuple[str, str]:

@@ -116,6 +116,11 @@ def is_utf8(raw: bytes) -> bool:
     return True
 
 
+def blanked(reply: bytes) -> bytes:
+    """A reply for a client that may not know UTF-8: blanks for what is no ASCII."""
+    return bytes(byte if byte < 128 else 32 for byte in reply)
+
+
 def printable(raw: bytes) -> str:
     """Text for logs and headers: anything that is not printable ASCII or valid UTF-8 becomes `?`."""
     text = raw.decode("utf-8", "replace")

@@ -2,14 +2,15 @@
 
 In this order: local (mydestination, and literals of inet_interfaces and proxy_interfaces), virtual alias
 (virtual_alias_domains), virtual mailbox (virtual_mailbox_domains), relay (relay_domains), default. A domain
-in two classes is in the first; `check` warns of that. Case does not matter; an internationalised domain is
-tried as it is written and in its other form (A-labels, U-labels).
+in two classes is in the first; `check` warns of that. Case does not matter. An internationalised domain is looked
+for as it is written: its A-label form and its U-label form are two names (SMTPUTF8_README), and `check` tells of a
+list that has only one of them.
 """
 
 from __future__ import annotations
 
 from tayori.config.settings import Settings
-from tayori.protocol.address import literal_address, to_ascii, to_unicode
+from tayori.protocol.address import literal_address
 from tayori.rewrite.results import AddressClass, Classified, Deferred
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.outcome import TempFail
@@ -69,18 +70,12 @@ class Classes:
             parameter = self._own.get(address or "")
             if parameter:
                 return Classified(AddressClass.LOCAL, parameter, self._settings.origin(parameter))
-        forms: tuple[str, ...] = (domain,)
-        if not domain.isascii():
-            forms = (domain, to_ascii(domain) or domain)
-        elif "xn--" in domain:
-            forms = (domain, to_unicode(domain))
         for kind, name, listed in self._lists:
-            for form in forms:
-                match = await listed.match(form)
-                if isinstance(match, TempFail):
-                    return Deferred(match.why)
-                if match is not None:
-                    return Classified(kind, name, match.origin)
+            match = await listed.match(domain)
+            if isinstance(match, TempFail):
+                return Deferred(match.why)
+            if match is not None:
+                return Classified(kind, name, match.origin)
         return _DEFAULT
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tayori.config.origin import Origin
 from tayori.config.settings import Settings
 from tayori.protocol.address import literal_address
+from tayori.protocol.idn import lower
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder, Hit
@@ -120,7 +121,7 @@ class Resolver:
             route = await self._outward(answer.kind, domain, sender)
         else:
             service = self._services[answer.kind]
-            nexthop = service.nexthop or domain.lower()
+            nexthop = service.nexthop or lower(domain)
             reason = answer.parameter if answer.kind is AddressClass.LOCAL else service.reason
             route = _Route(service.transport, nexthop, reason, answer.origin or service.origin)
         if not isinstance(route, Deferred) and self._transport_maps:
@@ -142,7 +143,7 @@ class Resolver:
         Without a next hop: default_filter_nexthop, or the recipient's domain.
         """
         transport, nexthop = split_service(chosen)
-        nexthop = nexthop or self._filter_nexthop or address.rpartition("@")[2].lower()
+        nexthop = nexthop or self._filter_nexthop or lower(address.rpartition("@")[2])
         return Resolved(address, AddressClass.DEFAULT, transport, nexthop, "FILTER")
 
     def _error(self, address: str, text: str, reason: str) -> Resolved:
@@ -170,7 +171,7 @@ class Resolver:
                 return _Route(service.transport, own.found.value, reason, own.found.origin)
         if self._relayhost.nexthop:
             return _Route(service.transport, self._relayhost.nexthop, "relayhost", self._relayhost.origin)
-        return _Route(service.transport, domain.lower(), service.reason, service.origin)
+        return _Route(service.transport, lower(domain), service.reason, service.origin)
 
     async def _by_sender(self, maps: Maps, sender: str) -> Hit | Deferred | None:
         """postconf(5): the sender address, without its extension, @domain; DUNNO says nothing."""
@@ -202,7 +203,7 @@ class Resolver:
         if not transport:
             return _Route(default.transport, nexthop, reason, found.origin)
         if not nexthop:
-            nexthop = UNDELIVERABLE if transport in ("error", "retry") else domain.lower()
+            nexthop = UNDELIVERABLE if transport in ("error", "retry") else lower(domain)
         return _Route(transport, nexthop, reason, found.origin)
 
     def _domain_keys(self, domain: str) -> list[str]:

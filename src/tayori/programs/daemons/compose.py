@@ -140,7 +140,7 @@ def furnish(
     services = tuple(services)
     tables = tables or Tables(settings)
     classes = Classes(settings, tables)
-    dns = Dns()
+    dns = Dns(transitional=settings.flag("enable_idna2003_compatibility"))
     names = DnsNames(settings, dns)
     transports = dict(DEFAULT_TRANSPORTS)
     agents: dict[str, Agent] = dict(pipes.agents(settings, services))

@@ -12,10 +12,13 @@ from tayori.policy.verdict import Action, Verdict
 from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.address import BadPath, Path, parse_path
+from tayori.protocol.orcpt import accepted, good_envid
 from tayori.protocol.reply import Reply
 from tayori.queue.model import QueueBroken
 
 if TYPE_CHECKING:
+    from tayori.programs.daemons.smtpd.options import SmtpdOptions
+    from tayori.programs.daemons.smtpd.options import SmtpdOptions
     from tayori.programs.daemons.smtpd.session import Session
 
 _FROM = re.compile(rb"from:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
@@ -54,8 +57,7 @@ async def ehlo(session: Session, argument: bytes) -> Reply | None:
     return refused or Reply(250, "", "\n".join([session.options.hostname, *await _extensions(session)]))
 
 
-async def _extensions(session: Session) -> list[str]:
-    options, service = session.options, session.service
+def _extensions(options: SmtpdOptions, starttls: bool, mechanisms: tuple[str, ...], xclient: bool) -> list[str]:
     rows = ["PIPELINING", f"SIZE {options.size_limit}" if options.size_limit else "SIZE"]
     if not options.disable_vrfy:
         rows.append("VRFY")
@@ -104,9 +106,7 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     match = _FROM.match(argument)
     if match is None or not match.group(1):
         return say.MAIL_SYNTAX
-    # without smtputf8_enable Postfix lets 8-bit addresses through unseen, as it did before RFC 6531
-    utf8 = not options.smtputf8 or b"SMTPUTF8" in match.group(1).upper()
-    path = parse_path(match.group(1), smtputf8=utf8, strict=options.strict_envelopes)
+    path = parse_path(match.group(1), smtputf8=options.smtputf8, strict=options.strict_envelopes)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.MAIL_SYNTAX, say.BAD_SENDER, match.group(1))
     parsed = _mail_parameters(session, path)
@@ -121,6 +121,8 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
         reply = session.trail.refused("MAIL", argument, session.soften(verdict.reply))
         session.reset()
         return reply
+    if not parsed.sender.isascii() and not parsed.smtputf8 and (refused := _undeclared(parsed.sender, options)):
+        return refused
     _apply(session, verdict)
     if parsed.size and not session.service.intake.room(parsed.size):
         session.transaction = None
@@ -133,7 +135,14 @@ def _bad_path(session: Session, bad: BadPath, missing: Reply, syntax: Reply, raw
         return missing
     session.note(f"warning: Illegal address syntax from {session.peer} in {session.where} command: "
                  f"{say.printable(raw[:100])}")  # fmt: skip
-    return Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address") if bad.unicode else syntax
+    return syntax
+
+
+def _undeclared(sender: str, options: SmtpdOptions) -> Reply | None:
+    """A sender beyond ASCII without SMTPUTF8: its domain must be ASCII, its local part only if strict_smtputf8."""
+    if not sender.rpartition("@")[2].isascii():
+        return say.BAD_SENDER
+    return say.MUST_DECLARE if options.strict_smtputf8 else None
 
 
 def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
@@ -169,6 +178,8 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
 
 
 async def rcpt(session: Session, argument: bytes) -> Reply | None:
+            if not good_envid(value):
+                return Reply(501, "5.5.4", "Bad ENVID parameter syntax")
     """RCPT TO (RFC 5321 4.1.1.3)."""
     options, transaction = session.options, session.transaction
     if transaction is None:
@@ -176,8 +187,8 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
     match = _TO.match(argument)
     if match is None or not match.group(1):
         return say.RCPT_SYNTAX
-    utf8 = transaction.smtputf8 or not options.smtputf8
-    path = parse_path(match.group(1), smtputf8=utf8, strict=options.strict_envelopes)
+    # as in Postfix, a recipient's domain may be a U-label without SMTPUTF8 too: only strict_smtputf8 minds
+    path = parse_path(match.group(1), smtputf8=options.smtputf8, strict=options.strict_envelopes)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.RCPT_SYNTAX, say.BAD_RECIPIENT, match.group(1))
     if not path.address:
@@ -189,6 +200,8 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
         session.transaction = replace(transaction, overshoot=transaction.overshoot + 1)
         if transaction.overshoot < options.overshoot_limit:
             session.errors -= 1  # the caller counts one: overshoot within the limit is no error (postconf(5))
+    if options.strict_smtputf8 and not transaction.smtputf8 and not path.address.isascii():
+        return say.MUST_DECLARE
         return say.TOO_MANY_RECIPIENTS
     return await _judge_recipient(session, transaction, path, wishes)
 
@@ -205,10 +218,11 @@ def _rcpt_parameters(session: Session, path: Path) -> EnvelopeRecipient | Reply:
             if not set(wanted) <= NOTIFY or ("NEVER" in wanted and len(wanted) > 1):
                 return Reply(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
             notify = ",".join(wanted)
-        elif keyword == "ORCPT" and ";" in value and dsn:
-            orcpt = value
         elif keyword == "ORCPT" and dsn:
-            return Reply(501, "5.5.4", "Error: Bad ORCPT parameter syntax")
+            kept = accepted(value)
+            if kept is None:
+                return Reply(501, "5.5.4", "Error: Bad ORCPT parameter syntax")
+            orcpt = kept
         else:
             return _unsupported(word)
     return EnvelopeRecipient(path.address, notify, orcpt)
@@ -304,11 +318,14 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
         return say.VRFY_SYNTAX
     if options.helo_required and session.helo is None:
         return say.SEND_HELO
-    path = parse_path(argument, smtputf8=False, strict=options.strict_envelopes)
+    path = parse_path(argument, smtputf8=utf8, strict=options.strict_envelopes)
     if isinstance(path, BadPath) or not path.address or path.parameters:
         return say.BAD_RECIPIENT
     facts: Facts = session.facts(Stage.VRFY).at(Stage.VRFY, recipient=path.address)
     verdict = await session.service.policy.vrfy(facts)
+    utf8 = False
+    if options.smtputf8 and argument[-8:].upper() == b"SMTPUTF8" and argument[-9:-8] in (b"", b" ", b"\t"):
+        argument, utf8 = argument[:-8].rstrip(b" \t"), True
     session.note_verdict(verdict, facts)
     if verdict.reply is not None and not verdict.permitted:
         return session.soften(verdict.reply)
@@ -316,6 +333,8 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
 
 
 async def etrn(session: Session, argument: bytes) -> Reply | None:
+    if options.strict_smtputf8 and not utf8 and not path.address.isascii():
+        return say.MUST_DECLARE
     """ETRN (RFC 1985) for the domains of fast_flush_domains."""
     if not argument:
         return Reply(500, "", "Syntax: ETRN domain")
@@ -333,3 +352,5 @@ async def etrn(session: Session, argument: bytes) -> Reply | None:
     if await session.service.intake.flush_site(site):
         return Reply(250, "", "Queuing started")
     return Reply(459, "", f"<{site}>: service unavailable")
+    if not site.isascii():
+        return say.BAD_ETRN

@@ -41,6 +41,7 @@ class SmtpdOptions:
     forbidden_commands: frozenset[str]
     forbidden_patterns: tuple[re.Pattern[str], ...]
     smtputf8: bool
+    strict_smtputf8: bool
     tls_level: str
     tls_auth_only: bool
     tls_received: bool
@@ -98,6 +99,7 @@ class SmtpdOptions:
             forbidden_commands=names,
             forbidden_patterns=patterns,
             smtputf8=settings.flag("smtputf8_enable"),
+            strict_smtputf8=settings.flag("strict_smtputf8"),
             tls_level=level,
             tls_auth_only=settings.flag("smtpd_tls_auth_only") or level == "encrypt",
             tls_received=settings.flag("smtpd_tls_received_header"),

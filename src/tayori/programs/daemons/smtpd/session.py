@@ -145,7 +145,10 @@ class Session:
 
     def say(self, reply: Reply) -> None:
         """Queue a reply; it leaves before the next wait for input."""
-        self._out.append(wire(reply))
+        data = wire(reply)
+        if not self.options.smtputf8 and not data.isascii():
+            data = say.blanked(data)
+        self._out.append(data)
 
     def flush(self) -> None:
         """Send what is queued."""

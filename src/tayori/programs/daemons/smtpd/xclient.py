@@ -28,14 +28,14 @@ async def xclient(session: Session, argument: bytes) -> Reply | None:
         return Reply(501, "5.5.4", "Syntax: XCLIENT attribute=value...")
     values: dict[str, str] = {}
     for word in argument.split():
-        name, equals, raw = word.decode("utf-8", "replace").partition("=")
+        attribute, equals, raw = word.partition(b"=")
         if not equals:
             return Reply(501, "5.5.4", "Error: attribute=value expected")
-        name, value = name.upper(), _xtext(raw)
+        name, value = say.printable(attribute).upper(), _xtext(raw)
         if name not in NAMES:
-            return Reply(501, "5.5.4", f"Bad XCLIENT attribute name: {say.printable(name.encode())}")
+            return Reply(501, "5.5.4", f"Bad XCLIENT attribute name: {name}")
         if not _good(name, value):
-            return Reply(501, "5.5.4", f"Bad {name} syntax: {say.printable(value.encode())}")
+            return Reply(501, "5.5.4", f"Bad {name} syntax: {value}")
         values[name] = value
     session.reset()
     session.helo, session.esmtp, session.login, session.denied = None, False, None, ""
@@ -45,9 +45,9 @@ async def xclient(session: Session, argument: bytes) -> Reply | None:
     return None
 
 
-def _xtext(raw: str) -> str:
-    """RFC 1891 xtext: `+XX` is a byte."""
-    return re.sub(r"\+([0-9A-Fa-f]{2})", lambda m: chr(int(m.group(1), 16)), raw)
+def _xtext(raw: bytes) -> str:
+    """RFC 3461 4 xtext, as UTF-8: `+XX` is a byte; what is no text becomes `?`."""
+    return say.printable(re.sub(rb"\+([0-9A-Fa-f]{2})", lambda m: bytes((int(m.group(1), 16),)), raw))
 
 
 def _good(name: str, value: str) -> bool:
