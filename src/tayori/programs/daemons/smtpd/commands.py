@@ -18,7 +18,6 @@ from tayori.queue.model import QueueBroken
 
 if TYPE_CHECKING:
     from tayori.programs.daemons.smtpd.options import SmtpdOptions
-    from tayori.programs.daemons.smtpd.options import SmtpdOptions
     from tayori.programs.daemons.smtpd.session import Session
 
 _FROM = re.compile(rb"from:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
@@ -57,7 +56,8 @@ async def ehlo(session: Session, argument: bytes) -> Reply | None:
     return refused or Reply(250, "", "\n".join([session.options.hostname, *await _extensions(session)]))
 
 
-def _extensions(options: SmtpdOptions, starttls: bool, mechanisms: tuple[str, ...], xclient: bool) -> list[str]:
+async def _extensions(session: Session) -> list[str]:
+    options, service = session.options, session.service
     rows = ["PIPELINING", f"SIZE {options.size_limit}" if options.size_limit else "SIZE"]
     if not options.disable_vrfy:
         rows.append("VRFY")
@@ -112,6 +112,8 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     parsed = _mail_parameters(session, path)
     if isinstance(parsed, Reply):
         return parsed
+    if not parsed.sender.isascii() and not parsed.smtputf8 and (refused := _undeclared(parsed.sender, options)):
+        return refused
     if session.service.rates.message(session.client.address) and not await _exempt(session):
         session.note(f"warning: Message delivery request rate limit exceeded: {session.peer} for service smtpd")
         return Reply(450, "4.7.1", f"Error: too much mail from {session.client.address}")
@@ -121,8 +123,6 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
         reply = session.trail.refused("MAIL", argument, session.soften(verdict.reply))
         session.reset()
         return reply
-    if not parsed.sender.isascii() and not parsed.smtputf8 and (refused := _undeclared(parsed.sender, options)):
-        return refused
     _apply(session, verdict)
     if parsed.size and not session.service.intake.room(parsed.size):
         session.transaction = None
@@ -169,6 +169,8 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
                 return Reply(501, "5.5.4", "Bad RET parameter syntax")
             ret = value.upper()
         elif keyword == "ENVID" and equals and "DSN" not in options.discard_keywords:
+            if not good_envid(value):
+                return Reply(501, "5.5.4", "Bad ENVID parameter syntax")
             envid = value
         else:
             return _unsupported(word)
@@ -178,8 +180,6 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
 
 
 async def rcpt(session: Session, argument: bytes) -> Reply | None:
-            if not good_envid(value):
-                return Reply(501, "5.5.4", "Bad ENVID parameter syntax")
     """RCPT TO (RFC 5321 4.1.1.3)."""
     options, transaction = session.options, session.transaction
     if transaction is None:
@@ -191,6 +191,8 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
     path = parse_path(match.group(1), smtputf8=options.smtputf8, strict=options.strict_envelopes)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.RCPT_SYNTAX, say.BAD_RECIPIENT, match.group(1))
+    if options.strict_smtputf8 and not transaction.smtputf8 and not path.address.isascii():
+        return say.MUST_DECLARE
     if not path.address:
         return say.BAD_RECIPIENT
     wishes = _rcpt_parameters(session, path)
@@ -200,8 +202,6 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
         session.transaction = replace(transaction, overshoot=transaction.overshoot + 1)
         if transaction.overshoot < options.overshoot_limit:
             session.errors -= 1  # the caller counts one: overshoot within the limit is no error (postconf(5))
-    if options.strict_smtputf8 and not transaction.smtputf8 and not path.address.isascii():
-        return say.MUST_DECLARE
         return say.TOO_MANY_RECIPIENTS
     return await _judge_recipient(session, transaction, path, wishes)
 
@@ -314,6 +314,9 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
     options = session.options
     if options.disable_vrfy:
         return Reply(502, "5.5.1", "VRFY command is disabled")
+    utf8 = False
+    if options.smtputf8 and argument[-8:].upper() == b"SMTPUTF8" and argument[-9:-8] in (b"", b" ", b"\t"):
+        argument, utf8 = argument[:-8].rstrip(b" \t"), True
     if not argument:
         return say.VRFY_SYNTAX
     if options.helo_required and session.helo is None:
@@ -321,11 +324,10 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
     path = parse_path(argument, smtputf8=utf8, strict=options.strict_envelopes)
     if isinstance(path, BadPath) or not path.address or path.parameters:
         return say.BAD_RECIPIENT
+    if options.strict_smtputf8 and not utf8 and not path.address.isascii():
+        return say.MUST_DECLARE
     facts: Facts = session.facts(Stage.VRFY).at(Stage.VRFY, recipient=path.address)
     verdict = await session.service.policy.vrfy(facts)
-    utf8 = False
-    if options.smtputf8 and argument[-8:].upper() == b"SMTPUTF8" and argument[-9:-8] in (b"", b" ", b"\t"):
-        argument, utf8 = argument[:-8].rstrip(b" \t"), True
     session.note_verdict(verdict, facts)
     if verdict.reply is not None and not verdict.permitted:
         return session.soften(verdict.reply)
@@ -333,8 +335,6 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
 
 
 async def etrn(session: Session, argument: bytes) -> Reply | None:
-    if options.strict_smtputf8 and not utf8 and not path.address.isascii():
-        return say.MUST_DECLARE
     """ETRN (RFC 1985) for the domains of fast_flush_domains."""
     if not argument:
         return Reply(500, "", "Syntax: ETRN domain")
@@ -344,6 +344,8 @@ async def etrn(session: Session, argument: bytes) -> Reply | None:
     if len(words) != 1:
         return Reply(500, "", "Syntax: ETRN domain")
     site = say.printable(words[0].removeprefix(b"@").removeprefix(b"#"))
+    if not site.isascii():
+        return say.BAD_ETRN
     facts = session.facts(Stage.ETRN).at(Stage.ETRN, etrn=site)
     verdict = await session.service.policy.etrn(facts)
     session.note_verdict(verdict, facts)
@@ -352,5 +354,3 @@ async def etrn(session: Session, argument: bytes) -> Reply | None:
     if await session.service.intake.flush_site(site):
         return Reply(250, "", "Queuing started")
     return Reply(459, "", f"<{site}>: service unavailable")
-    if not site.isascii():
-        return say.BAD_ETRN
