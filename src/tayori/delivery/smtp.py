@@ -71,7 +71,7 @@ class SmtpAgent:
         self._tls: TlsContext | None = None
         if options.tls_level != "none" or options.tls_wrapper:
             self._tls = client_context(settings, mandatory=options.tls_level == "encrypt" or options.tls_wrapper)
-        self._choice = Choice(
+        self.choice = Choice(
             shuffle=shuffle if options.randomize else None,
             limit=options.address_limit,
             prefer=options.prefer,
@@ -136,7 +136,7 @@ class SmtpAgent:
     async def _try_hop(self, hop: Hop, job: Job, key: Key, *, last: bool) -> bool:
         """Whether the next destination may be tried."""
         try:
-            found = await targets(hop, self._names, self._choice)
+            found = await targets(hop, self._names, self.choice)
         except Unreachable as error:
             outcome = error.outcome
             if last or outcome.enhanced == "5.4.6":

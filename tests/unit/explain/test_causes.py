@@ -9,7 +9,7 @@ import pytest
 
 from tayori.config.settings import Settings
 from tayori.net.system import probe
-from tayori.programs.explain.causes import Situation, causes, remedies
+from tayori.programs.explain.causes import Situation, reasons
 from tayori.programs.explain.text import lines
 from tayori.programs.explain.values import Explanation, Question
 from tayori.programs.explain.walk import Explainer
@@ -45,8 +45,8 @@ def told(asked: Explainer, situation: Situation) -> str:
     built = asked.service("")
 
     async def ask() -> str:
-        found = await remedies(DENIED, None, situation, built, asked.services, ENGLISH)
-        return "\n".join([*causes(DENIED, situation, built, asked.services, ENGLISH), *(r.text for r in found)])
+        why, mends = await reasons(DENIED, None, situation, built, asked.services, ENGLISH)
+        return "\n".join([*why, *(one.text for one in mends)])
 
     try:
         return asyncio.run(ask())

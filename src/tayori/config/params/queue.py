@@ -105,3 +105,12 @@ ROWS: tuple[Row, ...] = (
         tayori=True,
     ),
 )
+    Row(
+        "tayori_history_headers",
+        Kind.NUMBER,
+        "0",
+        "How many bytes of each mail's header the history keeps, for tayori rehearse; 0: none (headers are private).",
+        low=0,
+        high=65536,
+        tayori=True,
+    ),

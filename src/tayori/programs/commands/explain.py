@@ -1,10 +1,11 @@
 """`tayori explain`: what would happen to a mail, and why.
 
 usage: tayori explain [-c DIR] --client ADDR [--name HOST] [--helo NAME] [--login USER] [--tls] [--service NAME]
-                      --from ADDRESS --to ADDRESS [--to ADDRESS …] [--message FILE] [--json] [--lang LANG]
+                      --from ADDRESS --to ADDRESS [--to ADDRESS …] [--message FILE] [--no-dns] [--json] [--lang LANG]
 
 Shows each restriction asked and answered, each rewriting, class, transport, next hop and mailbox, the line that
-decided, and what would change it. Nothing is sent or kept. DNS is asked only where the rules ask it.
+decided, and what would change it. Nothing is sent or kept. DNS is asked only where the rules ask it, and for
+the hosts of the next hop (--no-dns: not for these).
 Exit code: 0 the mail would be accepted for every recipient, 1 not, 64 usage, 66 no such file, 78 configuration.
 """
 
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--from", dest="sender", required=True, metavar="ADDRESS", help='the sender; "" for <>')
     command.add_argument("--to", dest="recipients", action="append", required=True, metavar="ADDRESS")
     command.add_argument("--message", default="", metavar="FILE", help="the message, for header and body checks")
+    command.add_argument("--no-dns", action="store_true", help="do not look up the hosts of the next hop")
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("--lang", default="", help="en, ja")
     return command
@@ -67,6 +69,7 @@ def question(options: argparse.Namespace) -> Question:
         tls=options.tls,
         service=options.service,
         content=Path(options.message).read_bytes() if options.message else b"",
+        dns=not options.no_dns,
     )
 
 

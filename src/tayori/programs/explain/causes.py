@@ -6,6 +6,7 @@ login that failed, AUTH not offered, a login that the list asks for too late, an
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tayori.policy.evaluate import Evaluation
 from tayori.policy.facts import Facts
 from tayori.policy.rule import Resource
 from tayori.programs.daemons.compose import Built
+from tayori.programs.explain import replies
+from tayori.programs.explain.known import case
 from tayori.programs.explain.notes import phrase
 from tayori.programs.explain.values import Remedy
 from tayori.programs.history.record import Decision, Failed
@@ -44,81 +47,9 @@ ADD_PERMIT = N_("Put permit_sasl_authenticated before {rule}.")
 TRUST = N_("If {client} is a machine of yours: add it to mynetworks.")
 OURS = N_("If {domain} is yours and has its mailboxes here: add it to mydestination (or virtual_mailbox_domains).")
 RELAY_FOR = N_("If this server passes mail on for {domain}: add it to relay_domains.")
+TOO_EARLY = N_("{rule} stands before {permit} ({place}), which would have let the client pass.")
 MOVE = N_('Move "{rule}" before "{before}".')
 MEND_LOGIN = N_("Find out why the login fails: tayori explain-login {user}")
-
-# Per restriction: the cause, and the mend. Fields: about, client, parameter, argument, found, looked_up, name.
-UNKNOWN_USER = (
-    N_("{about} does not exist here: {looked_up}: {found}."),
-    N_("Add {about} to the table of that list."),
-)
-TABLE = (
-    N_("The table {argument} says so: {looked_up}: {found}."),
-    N_("Change or remove that entry, or put an entry OK for {about} before it."),
-)
-NAMES = (
-    N_("The client's address and host name do not fit together: {looked_up}: {found}."),
-    N_(
-        "Whoever runs {client} must set its DNS right; to make an exception, put check_client_access before the rule."
-    ),
-)
-FORM = (
-    N_("The name is not a full host or domain name."),
-    N_("The sending program must use a full name; clients that you trust belong before this rule."),
-)
-DNS = (
-    N_("DNS does not know the domain well enough: {looked_up}: {found}."),
-    N_("The domain's DNS must be set right; an exception belongs into an access table before this rule."),
-)
-LISTED = (
-    N_("A block list names the client or domain: {looked_up}: {found}."),
-    N_("Ask the list {argument} to remove it, or put an exception before this rule."),
-)
-OWNER = (
-    N_("The sender address belongs to another login: {looked_up}: {found}."),
-    N_("Log in as the owner, or add this login to the entry in smtpd_sender_login_maps."),
-)
-TLS = (N_("The session was not encrypted."), N_("The client must use STARTTLS."))
-SERVICE = (
-    N_("The policy service {argument} decided: {found}."),
-    N_("Look into that service's own log and settings."),
-)
-VERIFY = (
-    N_("The address could not be verified: {looked_up}: {found}."),
-    N_("The address must accept mail; the answer is asked for again when it is out of date."),
-)
-PIPELINING = (
-    N_("The client spoke before its turn."),
-    N_("Real mail programs do not; a proxy in between may be the cause."),
-)
-ALWAYS = (N_("This rule refuses whatever comes to it."), N_("A permit for this client must stand before it."))
-
-KNOWN: dict[str, tuple[str, str]] = {
-    "reject_unlisted_recipient": UNKNOWN_USER,
-    "reject_unlisted_sender": UNKNOWN_USER,
-    "reject_unknown_client_hostname": NAMES,
-    "reject_unknown_reverse_client_hostname": NAMES,
-    "reject_unknown_forward_client_hostname": NAMES,
-    "reject_invalid_helo_hostname": FORM,
-    "reject_non_fqdn_helo_hostname": FORM,
-    "reject_non_fqdn_sender": FORM,
-    "reject_non_fqdn_recipient": FORM,
-    "reject_unknown_helo_hostname": DNS,
-    "reject_unknown_sender_domain": DNS,
-    "reject_unknown_recipient_domain": DNS,
-    "reject_sender_login_mismatch": OWNER,
-    "reject_authenticated_sender_login_mismatch": OWNER,
-    "reject_unauthenticated_sender_login_mismatch": OWNER,
-    "reject_known_sender_login_mismatch": OWNER,
-    "reject_plaintext_session": TLS,
-    "check_policy_service": SERVICE,
-    "reject_unverified_sender": VERIFY,
-    "reject_unverified_recipient": VERIFY,
-    "reject_unauth_pipelining": PIPELINING,
-    "reject": ALWAYS,
-    "defer": ALWAYS,
-    "defer_if_permit": ALWAYS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +63,39 @@ class Situation:
     failed: tuple[Failed, ...] = ()
 
 
-def known(restriction: str) -> tuple[str, str] | None:
-    """The cause and the mend of a restriction other than the relay rules."""
-    if restriction in KNOWN:
-        return KNOWN[restriction]
-    if restriction.startswith(("reject_rbl_", "reject_rhsbl_")):
-        return LISTED
-    if restriction.startswith("check_") and restriction.endswith("_access"):
-        return TABLE
-    return None
+async def reasons(
+    refusal: Decision,
+    facts: Facts | None,
+    situation: Situation,
+    built: Built,
+    services: Sequence[Built],
+    say: Language,
+) -> tuple[tuple[str, ...], tuple[Remedy, ...]]:
+    """The causes in words, the plainest first, and what would change it, the likeliest first.
 
-
-def causes(
-    refusal: Decision, situation: Situation, built: Built, services: Sequence[Built], say: Language
-) -> tuple[str, ...]:
-    """The causes in words, the plainest first; empty where the rule says it all."""
+    Both are empty where the reply says it all. With `facts` the rules behind the refusing one are asked too.
+    """
     by = refusal.by
     if by is None:
-        return ()
+        return replies.told(refusal, built.settings, say)
+    why: list[str] = []
+    mends: list[Remedy] = []
+    found = case(by.restriction, refusal.reply, by.found)
     if by.restriction in RELAY:
-        return tuple(_relay_causes(refusal, situation, built, say))
-    found = known(by.restriction)
-    return (say(found[0], **_fields(refusal, situation)),) if found else ()
+        why += _relay_causes(refusal, situation, built, say)
+        mends += _relay_remedies(refusal, situation, built, services, say)
+    elif found:
+        fields = _fields(refusal, situation)
+        why.append(say(found.cause, **fields))
+        mends += [
+            Remedy(say(text, **fields), (_at(built.settings, name) or name) if name else by.place)
+            for text, name in found.mends
+        ]
+    later = await _permit_behind(refusal, facts, built) if facts is not None else None
+    if later is not None:
+        why.append(say(TOO_EARLY, rule=by.restriction, permit=later[0], place=later[1] or by.parameter))
+        mends.insert(0, Remedy(say(MOVE, rule=later[0], before=by.restriction), later[1]))
+    return tuple(why), tuple(mends)
 
 
 def _relay_causes(refusal: Decision, situation: Situation, built: Built, say: Language) -> list[str]:
@@ -187,31 +129,6 @@ def _no_login(situation: Situation, built: Built, say: Language) -> str:
     if settings.items("smtpd_sasl_exceptions_networks"):
         return say(EXEMPT, place=place(settings, "smtpd_sasl_exceptions_networks"))
     return say(NO_MECHANISM)
-
-
-async def remedies(
-    refusal: Decision,
-    facts: Facts | None,
-    situation: Situation,
-    built: Built,
-    services: Sequence[Built],
-    say: Language,
-) -> tuple[Remedy, ...]:
-    """What would change it, the likeliest first."""
-    by = refusal.by
-    if by is None:
-        return ()
-    out: list[Remedy] = []
-    if by.restriction in RELAY:
-        out += _relay_remedies(refusal, situation, built, services, say)
-    else:
-        found = known(by.restriction)
-        if found:
-            out.append(Remedy(say(found[1], **_fields(refusal, situation)), by.place))
-    later = await _permit_behind(refusal, facts, built) if facts is not None else None
-    if later is not None:
-        out.insert(0, Remedy(say(MOVE, rule=later[0], before=by.restriction), later[1]))
-    return tuple(out)
 
 
 def _relay_remedies(
@@ -272,13 +189,22 @@ def _asked_before(refusal: Decision, restriction: str) -> bool:
 def _fields(refusal: Decision, situation: Situation) -> dict[str, object]:
     by = refusal.by
     assert by is not None
+    about = named(refusal.reply) or refusal.about
     return {
-        "about": refusal.about,
+        "about": about,
+        "domain": about.rpartition("@")[2],
+        "login": situation.login,
         "client": situation.client,
         "argument": by.argument,
         "found": phrase(by.found or "-"),
         "looked_up": phrase(by.looked_up or by.argument or refusal.about),
     }
+
+
+def named(reply: str) -> str:
+    """The address or name in `<…>:` that a reply begins with: with smtpd_delay_reject not what RCPT was about."""
+    found = re.match(r"\d{3} (?:\d\.\d+\.\d+ )?<([^>]+)>: ", reply)
+    return found.group(1) if found else ""
 
 
 def place(settings: Settings, name: str) -> str:

@@ -80,8 +80,11 @@ class Judgements(NoHistory, NoTrail):
 
     def refused(self, verb: str, argument: bytes, reply: Reply) -> Reply:
         """A command was refused, by the policy or not."""
-        self.refusals.append((verb, argument, reply))
+        if not self.refusals or self.refusals[-1][2] is not reply:
+            self.refusals.append((verb, argument, reply))
         return reply
+
+    last_word = refused
 
 
 class NoQueue:
@@ -98,6 +101,8 @@ class NoQueue:
 
 class DryIntake(Intake):
     """Cleans as the worker's, keeps the result instead of queueing it."""
+
+    in_memory = 1 << 62
 
     def __init__(self, settings: Settings, house: House, log: ListLog, judgements: Judgements) -> None:
         flushable = MatchList.from_settings(house.tables, settings, "fast_flush_domains", Kind.DOMAIN)

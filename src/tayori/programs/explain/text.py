@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tayori.programs.explain.notes import note
-from tayori.programs.explain.values import Explanation, Judged, Lookup, Remedy, Route
+from tayori.programs.explain.values import Content, Destination, Explanation, Judged, Lookup, Remedy, Route
 from tayori.programs.history.record import Asked, Decision
 from tayori.programs.language import ENGLISH, N_, Language
 
@@ -36,6 +36,17 @@ TARGETS = {
     "deferred": N_("{address} would wait in the queue: {where}"),
     "bounced": N_("{address} would be returned to the sender: {where}"),
 }
+SENT_BY = N_("with the sender <{sender}>")
+OWNER = N_("written with the rights of {owner}")
+FOUND = {
+    "mx": N_("{destination}: by its MX records"),
+    "no mx": N_("{destination}: it has no MX record, so its own address counts"),
+    "address": N_("{destination}: by its address, MX records do not count"),
+    "literal": N_("{destination}: the address itself"),
+    "socket": N_("{destination}: a socket of this machine"),
+}
+WAITS = N_("mail would wait in the queue: {why}")
+RETURNS = N_("mail would be returned to the sender: {why}")
 
 
 def lines(found: Explanation, say: Language) -> Iterator[str]:
@@ -67,6 +78,9 @@ def lines(found: Explanation, say: Language) -> Iterator[str]:
         for route in found.routes:
             yield ""
             yield from _route(route, say)
+    if found.content is not None:
+        yield ""
+        yield from _content(found.content, say)
     yield ""
     yield say("Accepted.") if found.accepted else say("Not accepted.")
 
@@ -169,8 +183,50 @@ def _route(route: Route, say: Language) -> Iterator[str]:
                      reason=route.reason) + place  # fmt: skip
     for lookup in route.lookups:
         yield f"    {shown(lookup, say)}"
+    for destination in route.destinations:
+        yield from _destination(destination, say)
     for target in route.targets:
-        yield "  " + say(TARGETS[target.status], address=target.address, where=target.where)
+        more = [say(OWNER, owner=target.owner)] if target.owner else []
+        more += [say(SENT_BY, sender=target.sender)] if target.sender is not None else []
+        told = say(TARGETS[target.status], address=target.address, where=target.where)
+        yield f"  {told}{f' ({more[0]})' if more else ''}"
+
+
+def _destination(one: Destination, say: Language) -> Iterator[str]:
+    if one.found:
+        yield "  " + say(FOUND[one.found], destination=one.destination)
+    for host in one.hosts:
+        mx = "" if host.preference is None else f"{host.preference} "
+        name = "" if host.name in (host.address, "") else f"{host.name} "
+        where = f"[{host.address}]:{host.port}" if host.port else f"[{host.address}]"
+        yield f"    {mx}{name}{where if host.address else say('(not tried)')}".rstrip()
+        if host.trouble:
+            yield f"      {host.trouble}"
+    if one.trouble:
+        yield "    " + say(RETURNS if one.status == "bounced" else WAITS, why=one.trouble)
+
+
+def _content(content: Content, say: Language) -> Iterator[str]:
+    limit = say(", at most {limit}", limit=content.limit) if content.limit else ""
+    yield say("Content: {size} bytes{limit}", size=content.size, limit=limit)
+    for lookup in content.checks:
+        yield f"  {shown(lookup, say)}"
+    for change in content.changes:
+        for mark, text in (("-", change.before), ("+", change.after)):
+            if text:
+                yield f"  {mark} " + text.replace("\n", "\n    ")
+    if not content.changes and content.reply[:1] == "2":
+        yield "  " + say("no header changes")
+    if content.body_changed:
+        yield "  " + say("the body changes")
+    if content.hold:
+        yield "  " + say("it would wait in the hold queue: {why}", why=content.hold)
+    if content.discard:
+        yield "  " + say("it would be taken and thrown away")
+    if content.filter:
+        yield "  " + say("it would go through the filter {name}", name=content.filter)
+    if content.reply:
+        yield "  " + say("end of the message → {reply}", reply=content.reply)
 
 
 def shorten(text: str, directory: str) -> str:

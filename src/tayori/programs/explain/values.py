@@ -11,6 +11,7 @@ class Question(msgspec.Struct, frozen=True):
     """A mail that somebody might send. `service` is a service name or port of master.cf, "" for the first smtpd.
 
     `name` "" lets the rules' needs decide whether DNS is asked. `content` is the message with CRLF line ends.
+    `dns`: whether the hosts of the next hop are looked up.
     """
 
     client: str
@@ -27,6 +28,7 @@ class Question(msgspec.Struct, frozen=True):
     service: str = ""
     port: int = 0
     content: bytes = b""
+    dns: bool = True
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -48,12 +50,63 @@ class Lookup(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where one recipient ends: `status` delivered, forwarded, deferred or bounced; `where` a mailbox or the text."""
+    """Where one recipient ends: `status` delivered, forwarded, deferred or bounced; `where` a mailbox or the text.
+
+    `owner`: whose rights the mailbox is written with, `taro (1000:1000)`; "" where nothing is written. `sender`: who
+    sends a forwarded copy on, where an owner- alias makes it another than the mail's sender.
+    """
 
     address: str
     status: str
     where: str
     enhanced: str = ""
+    owner: str = ""
+    sender: str | None = None
+
+
+class Host(msgspec.Struct, frozen=True):
+    """One host of a destination. `preference`: of its MX record, None without one. `address`: an IP address or a
+    socket's path; "" when it would not be tried, with `trouble` saying why where DNS is the cause."""
+
+    name: str
+    address: str
+    port: int
+    preference: int | None = None
+    trouble: str = ""
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """A next hop with its hosts in the order of trial. `found`: mx, no mx (so by address), address (`[host]` or
+    disable_dns_lookups), literal, socket. `status`: bounced or deferred, with the text, when there is no host."""
+
+    destination: str
+    found: str
+    hosts: tuple[Host, ...] = ()
+    status: str = ""
+    trouble: str = ""
+    enhanced: str = ""
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """A header field as the client sent it and as it goes on; `before` or `after` is "" for one added or removed."""
+
+    before: str
+    after: str
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What becomes of the content of `--message`. `size` and `limit` (message_size_limit, 0 none) in bytes;
+    `checks`: the patterns that fitted; `hold`, `discard`, `filter`: what they decided; `reply`: at the end."""
+
+    size: int
+    limit: int
+    reply: str
+    checks: tuple[Lookup, ...] = ()
+    changes: tuple[Changed, ...] = ()
+    body_changed: bool = False
+    hold: str = ""
+    discard: bool = False
+    filter: str = ""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -70,6 +123,7 @@ class Route(msgspec.Struct, frozen=True):
     lookups: tuple[Lookup, ...] = ()
     targets: tuple[Target, ...] = ()
     trouble: str = ""
+    destinations: tuple[Destination, ...] = ()
 
 
 class Remedy(msgspec.Struct, frozen=True):
@@ -106,3 +160,4 @@ class Explanation(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     notes: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
+    content: Content | None = None

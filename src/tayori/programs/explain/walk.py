@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pwd
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
 
 from tayori.config.mastercf import read_services
 from tayori.config.origin import ConfigError, Origin
@@ -11,25 +15,32 @@ from tayori.config.settings import Settings
 from tayori.delivery.local import LocalMailboxes
 from tayori.delivery.outcome import BouncedDelivery, Delivered
 from tayori.delivery.passwd import Users
+from tayori.delivery.place import Place
 from tayori.delivery.request import Result
 from tayori.delivery.request import Target as Wanted
+from tayori.delivery.smtp import SmtpAgent
 from tayori.delivery.virtual import VirtualMailboxes
 from tayori.policy.log import effect_lines
 from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
 from tayori.programs.daemons.dispatch.dispatcher import AT_ONCE
 from tayori.programs.daemons.dispatch.ended import Ended, Work
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
+from tayori.programs.daemons.names import DnsNames
 from tayori.programs.explain import causes, watch
+from tayori.programs.explain.content import content
+from tayori.programs.explain.hops import destinations
 from tayori.programs.explain.stage import NUMBER, Play
-from tayori.programs.explain.values import Explanation, Judged, Lookup, Question, Route, Target
+from tayori.programs.explain.values import Destination, Explanation, Judged, Lookup, Question, Route, Target
 from tayori.programs.history.convert import decision, steps
 from tayori.programs.history.record import Decision
+from tayori.programs.history.trail import about_command
 from tayori.programs.language import N_, Language
 from tayori.protocol.reply import Reply
 from tayori.queue.model import Attributes, Message, Recipient
 from tayori.rewrite.results import Cleaned, Deferred, Resolved
 
 NO_LOGIN = N_("The login {login} is left out: this service offers no AUTH to such a client.")
+MOST_ROUTES = 100
 ASKED_SERVICE = N_("The rules ask a policy service; it was really asked, and may remember this question.")
 
 
@@ -87,18 +98,23 @@ class Explainer:
             refused.pop(str(reply), None)
             found = self.tables.since(before, watch.LISTING) if end > before else ()
             before = end
-            why = () if made.good else causes.causes(made, situation, built, self.services, say)
-            mends = () if made.good else await causes.remedies(made, facts, situation, built, self.services, say)
+            why, mends = (
+                ((), ()) if made.good else await causes.reasons(made, facts, situation, built, self.services, say)
+            )
             lines = tuple(effect_lines(verdict, facts))
             judged.append(Judged(made, steps(verdict.trace), found, lines, why, mends))
-        judged += [self._other(reply, play) for reply in refused.values()]
+        for reply in refused.values():
+            made = self._other(reply, play)
+            why, mends = await causes.reasons(made, None, situation, built, self.services, say)
+            judged.append(Judged(made, causes=why, remedies=mends))
         return await self._after(question, play, judged, say)
 
     @staticmethod
-    def _other(reply: Reply, play: Play) -> Judged:
+    def _other(reply: Reply, play: Play) -> Decision:
         """A refusal that no restriction gave."""
         verb, about = next(((v, a) for v, a, r in play.judgements.refusals if r is reply), ("", b""))
-        return Judged(Decision(verb, about.decode("utf-8", "backslashreplace"), "refused", str(reply)))
+        text = about_command(verb, about)
+        return Decision(verb, text, "refused", str(reply))
 
     async def _after(self, question: Question, play: Play, judged: list[Judged], say: Language) -> Explanation:
         intake, built = play.intake, play.built
@@ -113,7 +129,7 @@ class Explainer:
         if cleaned is not None:
             rewriting = self.tables.since(intake.mark, watch.CLEANING)
             if cleaned.reject is None and not cleaned.discard:
-                routes = [await self._route(one.address, one.original, cleaned, play) for one in cleaned.recipients]
+                routes = await self._routes(cleaned, play)
         return Explanation(
             question=question,
             service=built.service.name,
@@ -128,7 +144,22 @@ class Explainer:
             routes=tuple(routes),
             notes=tuple(notes),
             log=tuple(play.log.lines),
+            content=content(play, rewriting, _end_of_message(play)) if question.content else None,
         )
+
+    async def _routes(self, cleaned: Cleaned, play: Play) -> list[Route]:
+        """Of the recipients, then of the copies that aliases send on, which are mails of their own."""
+        routes = [await self._route(one.address, one.original, cleaned, play) for one in cleaned.recipients]
+        seen = {route.address.lower() for route in routes}
+        for route in routes:
+            for target in route.targets:
+                if target.status != "forwarded" or target.address.lower() in seen or len(routes) >= MOST_ROUTES:
+                    continue
+                seen.add(target.address.lower())
+                sender = cleaned.sender if target.sender is None else target.sender
+                copy = msgspec.structs.replace(cleaned, sender=sender, filter="")
+                routes.append(await self._route(target.address, target.address, copy, play))
+        return routes
 
     async def _route(self, address: str, original: str, cleaned: Cleaned, play: Play) -> Route:
         mark = len(self.tables.heard)
@@ -144,6 +175,10 @@ class Explainer:
             transport, _, nexthop = chosen.partition(":")
             program, reason, origin = self.house.program(transport), "FILTER", None
         targets: tuple[Target, ...] = ()
+        hosts: tuple[Destination, ...] = ()
+        agent = self.house.agents.get(transport)
+        if isinstance(agent, SmtpAgent) and play.question.dns:
+            hosts = await destinations(agent, DnsNames(self.settings, self.house.dns), nexthop)
         if program in AT_ONCE:
             end = AT_ONCE[program](nexthop)
             targets = (Target(address, _status(end), end.text, end.enhanced),)
@@ -153,7 +188,7 @@ class Explainer:
             lookups += self.tables.since(mark, watch.DELIVERING)
         return Route(
             found.address, original, found.kind.value, transport, program, nexthop, reason, _place(origin, found),
-            lookups, targets,
+            lookups, targets, destinations=hosts,
         )  # fmt: skip
 
     async def _mailboxes(self, recipient: Recipient, program: str, cleaned: Cleaned) -> tuple[Target, ...]:
@@ -166,7 +201,7 @@ class Explainer:
         )
         local, virtual = ([recipient], []) if program == "local" else ([], [recipient])
         ended = await boxes.deliver(Work(message, cleaned.content, time.time()), local, virtual)
-        return tuple(target for end in ended for target in _targets(end))
+        return tuple(target for end in ended for target in _targets(end, agent.owners))
 
     def close(self) -> None:
         """Release tables and back ends."""
@@ -182,6 +217,7 @@ class _Places:
     def __init__(self, settings: Settings) -> None:
         self._local = LocalMailboxes(settings, Users.configured(settings))
         self._virtual = VirtualMailboxes(settings, not settings.system.root or settings.flag("tayori_single_user"))
+        self.owners: dict[str, str] = {}
 
     async def deliver(
         self, number: int, content: bytes, targets: tuple[Wanted, ...], recovered: bool = False
@@ -193,14 +229,30 @@ class _Places:
         place = self._local.place(target) if target.kind == "local" else self._virtual.place(target)
         if isinstance(place, Result):
             return place
-        return Result(target.n, "sent", "2.0.0", f"{place.path}/" if place.maildir else place.path)
+        path = f"{place.path}/" if place.maildir else place.path
+        self.owners[path] = _owner(place)
+        return Result(target.n, "sent", "2.0.0", path)
 
 
-def _targets(end: Ended) -> list[Target]:
+def _owner(place: Place) -> str:
+    name = place.owner
+    if not name:
+        with suppress(KeyError):
+            name = pwd.getpwuid(place.uid).pw_name
+    return f"{name} ({place.uid}:{place.gid})" if name else f"{place.uid}:{place.gid}"
+
+
+def _end_of_message(play: Play) -> str:
+    return next((line.reply for line in reversed(play.script.lines) if line.command == "(message)"), "")
+
+
+def _targets(end: Ended, owners: Mapping[str, str]) -> list[Target]:
     address = end.address or end.recipient.address
     if end.forwards:
-        return [Target(forward, "forwarded", f"{end.recipient.address}") for forward in end.forwards]
-    return [Target(address, _status(end.outcome), end.outcome.text, end.outcome.enhanced)]
+        by, sender = end.recipient.address, end.forward_sender
+        return [Target(forward, "forwarded", by, sender=sender) for forward in end.forwards]
+    outcome = end.outcome
+    return [Target(address, _status(outcome), outcome.text, outcome.enhanced, owners.get(outcome.text, ""))]
 
 
 def _status(outcome: object) -> str:

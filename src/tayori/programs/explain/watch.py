@@ -14,9 +14,10 @@ LISTING = (
     "local_recipient_maps", "virtual_alias_maps", "virtual_mailbox_maps", "relay_recipient_maps", "mydestination",
     "virtual_alias_domains", "virtual_mailbox_domains", "relay_domains", "mynetworks", "smtpd_sender_login_maps",
 )  # fmt: skip
+CONTENT = ("header_checks", "mime_header_checks", "nested_header_checks", "body_checks")
 CLEANING = (
     "sender_canonical_maps", "recipient_canonical_maps", "canonical_maps", "sender_bcc_maps", "recipient_bcc_maps",
-    "virtual_alias_maps", "header_checks", "mime_header_checks", "nested_header_checks", "body_checks",
+    "virtual_alias_maps", *CONTENT,
 )  # fmt: skip
 ROUTING = (
     "transport_maps", "sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps", "relocated_maps",

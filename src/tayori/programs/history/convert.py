@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from tayori.policy.facts import Facts, TlsFacts
 from tayori.policy.verdict import Reason, Step, Verdict
+from tayori.programs.history.config_text import NO_TEXT, ConfigText
 from tayori.programs.history.record import MOST, TEXT, Asked, Decision, Record
 from tayori.programs.history.trail import Left, Note
+from tayori.protocol.headers import header_end
 from tayori.queue.model import Message
 
+STAGES = ("CONNECT", "EHLO", "HELO", "AUTH", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE")
+"""Of refusals that no restriction gave: the verbs that are named; others may be a password that came too late."""
 
-def record(left: Left) -> Record:
-    """One Record of a mail, or of a session without one."""
+
+def record(left: Left, config: ConfigText = NO_TEXT) -> Record:
+    """One Record of a mail, or of a session without one, under that configuration."""
     sender = left.sender
     if sender is None:
         sender = next((n.facts.sender for n in reversed(left.notes) if n.facts and n.facts.sender is not None), None)
@@ -29,7 +34,7 @@ def record(left: Left) -> Record:
         failed=left.failed,
         offered=left.offered,
         sender=sender,
-        decisions=tuple(_decision(note) for note in left.notes),
+        decisions=tuple(_decision(note, config) for note in left.notes),
         reply=left.reply,
         number=left.number,
         size=left.size,
@@ -37,6 +42,8 @@ def record(left: Left) -> Record:
         reverse_name=left.client.reverse_name,
         name_code=left.client.name_code,
         reverse_code=left.client.reverse_code,
+        config=config.digest,
+        head=left.head[: header_end(left.head)] if left.head else b"",
     )
 
 
@@ -65,13 +72,13 @@ def tls_text(tls: TlsFacts | None) -> str:
     return f"{tls.protocol} {tls.cipher}" if tls else ""
 
 
-def asked(reason: Reason, answer: str = "dunno", text: str = "") -> Asked:
+def asked(reason: Reason, answer: str = "dunno", text: str = "", source: str = "") -> Asked:
     """A restriction and its answer, as kept."""
     origin = reason.origin
     return Asked(
         reason.stage, reason.parameter, reason.restriction, reason.argument[:TEXT],
         origin.file if origin else "", origin.line if origin else 0,
-        reason.looked_up[:TEXT], reason.answer[:TEXT], answer, text[:TEXT],
+        reason.looked_up[:TEXT], reason.answer[:TEXT], answer, text[:TEXT], source,
     )  # fmt: skip
 
 
@@ -80,10 +87,16 @@ def steps(trace: tuple[Step, ...]) -> tuple[Asked, ...]:
     return tuple(asked(step.reason, step.action, step.text) for step in trace[:MOST])
 
 
-def decision(verdict: Verdict, facts: Facts, reply: str = "", code: str = "") -> Decision:
+def decision(
+    verdict: Verdict, facts: Facts, reply: str = "", code: str = "", config: ConfigText = NO_TEXT
+) -> Decision:
     """What the policy decided about one command."""
     no = not verdict.permitted
-    by = asked(verdict.reason, verdict.action.value) if verdict.reason else None
+    by = None
+    if verdict.reason:
+        origin = verdict.reason.origin
+        source = config.line(origin.file, origin.line) if origin and no else ""
+        by = asked(verdict.reason, verdict.action.value, source=source)
     return Decision(
         facts.stage.value,
         about(facts)[:TEXT],
@@ -106,8 +119,8 @@ def about(facts: Facts) -> str:
     return facts.etrn or ""
 
 
-def _decision(note: Note) -> Decision:
+def _decision(note: Note, config: ConfigText) -> Decision:
     if note.verdict is not None and note.facts is not None:
-        return decision(note.verdict, note.facts, note.reply, note.code)
-    stage = note.verb if note.verb in ("RCPT", "MAIL", "DATA", "AUTH") else "OTHER"
+        return decision(note.verdict, note.facts, note.reply, note.code, config)
+    stage = note.verb if note.verb in STAGES else "OTHER"
     return Decision(stage, note.about, "refused", note.reply, None, (), note.code)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tayori.config.settings import Settings
+from tayori.programs.history.config_text import NO_TEXT, ConfigText
 from tayori.programs.history.convert import local_record, record
 from tayori.programs.history.record import TEXT, Outcome, Record
 from tayori.programs.history.store import FILE_NAME, Store
@@ -77,12 +78,17 @@ class NoHistory:
 class History(NoHistory):
     """Writes `history.sqlite` in `folder` for up to `days` days and `size` bytes. `prunes`: this worker cleans up."""
 
-    def __init__(self, folder: Path, days: int, size: int, codes: bool, prunes: bool) -> None:
+    def __init__(
+        self, folder: Path, days: int, size: int, codes: bool, prunes: bool, *,
+        heads: int = 0, config: ConfigText = NO_TEXT,
+    ) -> None:  # fmt: skip
         self._path = folder / FILE_NAME
         self._days = days
         self._size = size
         self._shown = codes
         self._prunes = prunes
+        self._heads = heads
+        self._config = config
         self._waiting: deque[Entry] = deque()
         self._dropped = 0
         self._code = random.randrange(_CODES)  # noqa: S311  a name for people, not a secret
@@ -91,12 +97,13 @@ class History(NoHistory):
 
     @classmethod
     def of(cls, settings: Settings, folder: Path, prunes: bool) -> NoHistory:
-        """By tayori_history_days, tayori_history_size and tayori_refusal_codes. Raises ConfigError."""
+        """By tayori_history_days, _size and _headers, and tayori_refusal_codes. Raises ConfigError."""
         days = settings.number("tayori_history_days")
         if not days:
             return NoHistory()
         codes = settings.flag("tayori_refusal_codes")
-        return cls(folder, days, settings.number("tayori_history_size"), codes, prunes)
+        size, heads = settings.number("tayori_history_size"), settings.number("tayori_history_headers")
+        return cls(folder, days, size, codes, prunes, heads=heads, config=ConfigText.read(settings.directory))
 
     def start(self) -> None:
         """Begin to write. After the fork, for threads do not survive one."""
@@ -109,7 +116,7 @@ class History(NoHistory):
 
     def trail(self) -> Trail | NoTrail:
         """A new session's."""
-        return Trail(self._keep, self._next_code, self._shown)
+        return Trail(self._keep, self._next_code, self._shown, self._heads)
 
     def handed_in(self, message: Message) -> None:
         """A message that came without a session (sendmail)."""
@@ -156,7 +163,7 @@ class History(NoHistory):
             try:
                 if store is None:
                     store = Store(self._path)
-                store.write(*_sorted(entries))
+                store.write(*_sorted(entries, self._config))
                 if self._prunes and time.monotonic() - pruned > PRUNE_SECONDS:
                     pruned = time.monotonic()
                     store.prune(time.time() - self._days * 86400, self._size)
@@ -176,14 +183,14 @@ class History(NoHistory):
             store.close()
 
 
-def _sorted(entries: list[Entry]) -> tuple[list[Record], list[Outcome]]:
+def _sorted(entries: list[Entry], config: ConfigText) -> tuple[list[Record], list[Outcome]]:
     records: list[Record] = []
     outcomes: list[Outcome] = []
     for entry in entries:
         if isinstance(entry, Outcome):
             outcomes.append(entry)
         elif isinstance(entry, Left):
-            records.append(record(entry))
+            records.append(record(entry, config))
         else:
             records.append(entry)
     return records, outcomes

@@ -17,7 +17,10 @@ CODE_LENGTH = 5
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """One restriction asked. `answer`: dunno, permit, reject, defer, warn …; `text` the reply, if there was one."""
+    """One restriction asked. `answer`: dunno, permit, reject, defer, warn …; `text` the reply, if there was one.
+
+    `source`: the line of the configuration as it read then, kept of the rule that refused.
+    """
 
     stage: str
     parameter: str
@@ -29,6 +32,7 @@ class Asked(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     found: str = ""
     answer: str = "dunno"
     text: str = ""
+    source: str = ""
 
     @property
     def place(self) -> str:
@@ -69,7 +73,8 @@ class Failed(msgspec.Struct, frozen=True, array_like=True):
 class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """`when` in seconds since the epoch; `offered`: the AUTH mechanisms the client was told, None when it never asked
     (no EHLO). `number` is the queue number, 0 for none; `sender` None when no MAIL FROM was accepted. `kind`: smtp,
-    or local for mail that sendmail handed in. `more`: decisions that were not kept.
+    or local for mail that sendmail handed in. `more`: decisions that were not kept. `config`: the digest of main.cf
+    and master.cf then; `head`: the first bytes of the header, LF line ends, with tayori_history_headers only.
     """
 
     when: float
@@ -95,6 +100,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     reverse_name: str = "unknown"
     name_code: int = 5
     reverse_code: int = 5
+    config: str = ""
+    head: bytes = b""
 
     @property
     def queue_id(self) -> str:

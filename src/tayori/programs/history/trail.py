@@ -38,6 +38,15 @@ class Mail(Protocol):
         ...
 
 
+class Headed(Protocol):
+    """Content too large for memory."""
+
+    @property
+    def header(self) -> bytes:
+        """Its header."""
+        ...
+
+
 class Party(Protocol):
     """A Session, as the trail sees it."""
 
@@ -81,17 +90,22 @@ class Left(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...]
     reply: str
     more: int
+    head: bytes
 
 
 class Trail:
     """The notes of one session. `keep` takes what is finished; `codes` gives numbers for the codes of refusals.
 
-    `shown`: whether the client reads the codes (tayori_refusal_codes).
+    `shown`: whether the client reads the codes (tayori_refusal_codes). `heads`: bytes kept of a mail's header
+    (tayori_history_headers).
     """
 
-    __slots__ = ("_codes", "_failed", "_keep", "_more", "_notes", "_offered", "_reply", "_shown", "_told")
+    __slots__ = (
+        "_codes", "_failed", "_head", "_heads", "_keep", "_last", "_more", "_notes", "_offered", "_reply",
+        "_shown", "_told",
+    )  # fmt: skip
 
-    def __init__(self, keep: Callable[[Left], None], codes: Callable[[], int], shown: bool) -> None:
+    def __init__(self, keep: Callable[[Left], None], codes: Callable[[], int], shown: bool, heads: int = 0) -> None:
         self._keep = keep
         self._codes = codes
         self._shown = shown
@@ -99,7 +113,10 @@ class Trail:
         self._failed: list[Failed] = []
         self._offered: tuple[str, ...] | None = None
         self._reply = ""
+        self._heads = heads
+        self._head = b""
         self._more = 0
+        self._last: Reply | None = None
         self._told = False
 
     def judged(self, verdict: Verdict, facts: Facts) -> None:
@@ -109,18 +126,26 @@ class Trail:
         else:
             self._more += 1
 
+    def last_word(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+        """As `refused`, for a refusal that ends the mail before the session says it: it is then not noted again."""
+        reply = self._last = self.refused(verb, argument, reply)
+        return reply
+
     def refused(self, verb: str, argument: bytes, reply: Reply) -> Reply:
         """A command got a 4xx or 5xx: the reply that the client reads, with the code where codes are shown."""
+        last_word, self._last = self._last, None
+        if reply is last_word:
+            return reply
         notes = self._notes
         last = notes[-1] if notes else None
         if last is None or last.reply or last.verdict is None or last.verdict.permitted:
             if self._more or len(notes) >= MOST:
                 self._more += 1
                 return reply
-            last = Note(None, None, verb, _about(verb, argument))
+            last = Note(None, None, verb, about_command(verb, argument))
             notes.append(last)
         last.code = code_text(self._codes())
-        if self._shown and last.verdict is not None:
+        if self._shown and (last.verdict is not None or verb == "END-OF-MESSAGE"):
             reply = Reply(reply.code, reply.enhanced, f"{reply.text} [r-{last.code}]")
         last.reply = str(reply)[:TEXT]
         return reply
@@ -134,9 +159,11 @@ class Trail:
         if len(self._failed) < MOST_LOGINS:
             self._failed.append(Failed(method, username[:TEXT], why[:TEXT]))
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: Reply, content: bytes | Headed | None = None) -> None:
         """The reply to the end of the content."""
         self._reply = str(reply)[:TEXT]
+        if self._heads and content:
+            self._head = (content if isinstance(content, bytes) else content.header)[: self._heads]
 
     def ends(self, party: Party) -> None:
         """The mail under way is over: accepted, given up or dropped."""
@@ -155,15 +182,16 @@ class Trail:
             Left(
                 time.time(), party.client, party.helo, party.esmtp, party.tls, party.login, tuple(self._failed),
                 self._offered, mail.sender if mail else None, mail.number if mail else 0, mail.size if mail else 0,
-                tuple(self._notes), self._reply, self._more,
+                tuple(self._notes), self._reply, self._more, self._head,
             )
         )  # fmt: skip
         self._notes.clear()
         self._reply = ""
+        self._head = b""
         self._more = 0
 
 
-def _about(verb: str, argument: bytes) -> str:
+def about_command(verb: str, argument: bytes) -> str:
     """What may be kept of a refused command. Never more than the mechanism of AUTH, and nothing of a line that is no
     command: it may be a password that came too late."""
     text = argument[:TEXT].decode("utf-8", "backslashreplace")
@@ -181,6 +209,10 @@ class NoTrail:
     def judged(self, verdict: Verdict, facts: Facts) -> None:
         """Nothing."""
 
+    def last_word(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+        """The reply as it is."""
+        return reply
+
     def refused(self, verb: str, argument: bytes, reply: Reply) -> Reply:
         """The reply as it is."""
         return reply
@@ -191,7 +223,7 @@ class NoTrail:
     def login_failed(self, method: str, username: str, why: str) -> None:
         """Nothing."""
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, reply: Reply, content: bytes | Headed | None = None) -> None:
         """Nothing."""
 
     def ends(self, party: Party) -> None:

@@ -120,7 +120,7 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     session.transaction = parsed
     verdict = await session.judge(Stage.MAIL, session.service.policy.mail)
     if verdict.reply is not None and not verdict.permitted:
-        reply = session.trail.refused("MAIL", argument, session.soften(verdict.reply))
+        reply = session.trail.last_word("MAIL", argument, session.soften(verdict.reply))
         session.reset()
         return reply
     _apply(session, verdict)
