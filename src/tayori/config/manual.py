@@ -11,8 +11,19 @@ HEAD = """# Parameters
 
 Made from `src/tayori/config/params/` by `python -m tayori.config.manual > docs/parameters.md`; do not edit.
 
-Names, defaults and meaning are those of Postfix 3.12, postconf(5). "tayori" marks the few of our own.
+Names, defaults and meaning are those of Postfix 3.12, postconf(5). What stands under State:
+
+- works: as in Postfix.
+- partly: works, but for what is said there.
+- not yet: it comes later; what is said there holds until then.
+- no effect: it never will have any; the reason is said there.
+- old name: Postfix has a newer one.
+- tayori: one of our own.
+
+`tayori check` says the same of each parameter that a configuration sets.
 """
+
+SHOWN = {Status.PARTLY: "partly", Status.PLANNED: "not yet", Status.ACCEPTED: "no effect"}
 
 
 def state(row: Row) -> str:
@@ -21,11 +32,9 @@ def state(row: Row) -> str:
         return "tayori"
     if row.status is Status.IMPLEMENTED:
         return "works"
-    if row.status is Status.PLANNED:
-        return f"planned: {row.reason}"
     if row.status is Status.TRANSLATED:
-        return f"old name: write `{row.instead}`"
-    return f"accepted, no effect: {row.reason}"
+        return f"old name, not read: {row.why}" if row.why else f"old name: write `{row.instead}`"
+    return f"{SHOWN[row.status]}: {row.why}"
 
 
 def value(row: Row) -> str:
@@ -45,12 +54,12 @@ def escaped(text: str) -> str:
 def parameters_md() -> str:
     """The whole page."""
     out = [HEAD]
-    columns = "| Parameter | Default | Value | State | Meaning |\n|---|---|---|---|---|\n"
+    columns = "| Parameter | Default | Value | Meaning | State |\n|---|---|---|---|---|\n"
     for group in GROUPS:
         out.append(f"\n## {group.title}\n\n{columns}")
         for row in group.rows:
             default = f"`{escaped(row.default)}`" if row.default else "(empty)"
-            cells = (f"`{row.name}`", default, value(row), escaped(state(row)), escaped(row.doc))
+            cells = (f"`{row.name}`", default, value(row), escaped(row.doc), escaped(state(row)))
             out.append(f"| {' | '.join(cells)} |\n")
     return "".join(out)
 

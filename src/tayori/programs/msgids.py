@@ -1,5 +1,5 @@
-"""Every text of the sources that a catalogue must translate: `say("…")`, `N_("…")`, `Phrase("…")` and the Messages of
-config/lint. Used by the test that holds the catalogues complete.
+"""Every text of the sources that a catalogue must translate: `say("…")`, `N_("…")`, `Phrase("…")`, the Messages of
+config/lint and the reasons of config/params. Used by the test that holds the catalogues complete.
 
 usage: python -m tayori.programs.msgids [CATALOGUE.po]    prints what the catalogue lacks (without one: everything)
 """
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tayori
+from tayori.config.params import PARAMETERS
+from tayori.config.phrase import Phrase
 from tayori.programs.language import catalogue
 
 CALLS = {"say": 1, "N_": 1, "Phrase": 1}
@@ -49,7 +51,17 @@ def msgids() -> dict[str, str]:
         if any(f"{word}(" in text for word in (*CALLS, "Message")):
             for line, msgid in in_source(text):
                 found.setdefault(msgid, f"{path.relative_to(root())}:{line}")
+    for msgid in of_parameters():
+        found.setdefault(msgid, "config/params")
     return found
+
+
+def of_parameters() -> Iterator[str]:
+    """What `check` says of the parameters that do not work, or not wholly."""
+    for row in PARAMETERS.values():
+        if row.why:
+            for text in (row.doc, row.why):
+                yield text.template if isinstance(text, Phrase) else text
 
 
 def main(argv: list[str]) -> int:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tayori.config.origin import Origin
+from tayori.config.phrase import Phrase
+
+__all__ = ["SEVERITIES", "Edit", "Finding", "Message", "Phrase"]
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -38,21 +41,6 @@ class Finding:
     fields: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     session: tuple[str, ...] = ()
     """An SMTP dialogue that shows the mistake, line by line."""
-
-
-class Phrase(str):
-    """A filled-in template that still knows what it was made from, so that it can be said in another language."""
-
-    __slots__ = ("fields", "template")
-    template: str
-    fields: Mapping[str, object]
-
-    def __new__(cls, template: str, /, **fields: object) -> Phrase:
-        """The English text."""
-        made = super().__new__(cls, template.format(**fields) if fields else template)
-        made.template = template
-        made.fields = fields
-        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,20 +47,35 @@ OLD = Message(
     "It is understood for the sake of old configurations.",
     "Use {instead}.",
 )
+OLD_IGNORED = Message(
+    "note",
+    "old-parameter",
+    '"{name}" is an old name and is not read; today it is "{instead}"',
+    "{doc} {why}",
+    "Delete the line, or look {instead} up in docs/parameters.md.",
+)
 NO_EFFECT = Message(
     "note",
     "no-effect",
     '"{name}" is accepted, but has no effect here',
-    "{reason}.",
+    "{doc} {why}",
     "Nothing needs to be done; the line may stay.",
+)
+PARTLY = Message(
+    "note",
+    "partly",
+    '"{name}" works in part',
+    "{doc} {why}",
+    "Nothing needs to be done, if you can do without what is missing.",
 )
 PLANNED = Message(
     "note",
     "not-yet",
     '"{name}" does not work yet',
-    "Postfix has this; here it is planned ({reason}).",
+    "{doc} {why}",
     "Do not rely on it for now.",
 )
+STATES = {Status.ACCEPTED: NO_EFFECT, Status.PARTLY: PARTLY, Status.PLANNED: PLANNED}
 
 
 def user_names(source: Source) -> set[str]:
@@ -152,16 +167,17 @@ def rename(source: Source, assignment: Assignment, meant: str) -> Edit | None:
 
 
 def state(assignment: Assignment) -> Iterator[Finding]:
-    """Old names and those without effect."""
-    row = PARAMETERS.get(assignment.name)
-    if row is None:
+    """Old names, those without effect, and those that work in part."""
+    row = row_of(assignment.name)
+    if row is None or row.status is Status.IMPLEMENTED:
         return
-    if row.status is Status.TRANSLATED:
+    doc, why = (text if isinstance(text, Phrase) else Phrase(text) for text in (row.doc, row.why))
+    if row.status is not Status.TRANSLATED:
+        yield STATES[row.status].at(assignment.origin, name=assignment.name, doc=doc, why=why)
+    elif why:
+        yield OLD_IGNORED.at(assignment.origin, name=row.name, instead=row.instead, doc=doc, why=why)
+    else:
         yield OLD.at(assignment.origin, name=row.name, instead=row.instead)
-    elif row.status is Status.ACCEPTED:
-        yield NO_EFFECT.at(assignment.origin, name=row.name, reason=row.reason)
-    elif row.status is Status.PLANNED:
-        yield PLANNED.at(assignment.origin, name=row.name, reason=row.reason)
 
 
 def duplicates(source: Source) -> Iterator[Finding]:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
-    Row("header_checks", Kind.TABLES, "", "Rules on message headers.", status=Status.PLANNED, reason="issue 4"),
-    Row(
-        "mime_header_checks",
-        Kind.TABLES,
-        "$header_checks",
-        "Rules on the headers of message parts.",
-        status=Status.PLANNED,
-        reason="issue 4",
-    ),
-    Row("body_checks", Kind.TABLES, "", "Rules on body lines.", status=Status.PLANNED, reason="issue 4"),
+    Row("header_checks", Kind.TABLES, "", "Rules on message headers: header_checks(5)."),
+    Row("mime_header_checks", Kind.TABLES, "$header_checks", "Rules on the MIME headers of a message and its parts."),
+    Row("body_checks", Kind.TABLES, "", "Rules on body lines, by tables of patterns."),
     Row(
         "syslog_name",
         Kind.TEXT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row
+from tayori.config.params.row import Kind, Row, Status
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -116,12 +116,26 @@ ROWS: tuple[Row, ...] = (
         "no",
         "Whether permanent refusals are turned into temporary ones, for trying out a configuration.",
     ),
-    Row("mail_version", Kind.TEXT, "3.12.0", "The version of Postfix whose behaviour is followed."),
+    Row(
+        "mail_version",
+        Kind.TEXT,
+        "3.12.0",
+        "The version of Postfix.",
+        status=Status.ACCEPTED,
+        why="It can be shown as $mail_version in a banner; changing it changes no behaviour.",
+    ),
     Row(
         "data_directory",
         Kind.PATH,
         "/var/lib/postfix",
         "The folder for caches and other state that only the server writes.",
     ),
-    Row("setgid_group", Kind.TEXT, "postdrop", "The group that may put mail into the maildrop."),
+    Row(
+        "setgid_group",
+        Kind.TEXT,
+        "postdrop",
+        "The group of postdrop and postqueue.",
+        status=Status.ACCEPTED,
+        why="No program here needs it: sendmail hands mail over by a socket that knows who calls.",
+    ),
 )

@@ -28,6 +28,7 @@ class Status(Enum):
     """What tayori does with the parameter."""
 
     IMPLEMENTED = "implemented"
+    PARTLY = "implemented in part"
     PLANNED = "planned"
     ACCEPTED = "accepted, no effect"
     TRANSLATED = "translated to a modern name"
@@ -37,7 +38,9 @@ class Status(Enum):
 class Row:
     """`default` is raw text as in postconf(5), `$name` unexpanded. `unit` is the letter a bare TIME takes.
 
-    `reason` says why a parameter that is not IMPLEMENTED has no effect, or which issue will bring it.
+    `doc` says what it is for, in Postfix's sense. `why`: of one that is not IMPLEMENTED why it has no effect here,
+    what does the same, or what holds meanwhile; of one that is PARTLY what is missing; of an old name (TRANSLATED)
+    why it is not understood, empty when it is. Either may be a Phrase. `reason` is both, as `check` prints it.
     `low`/`high` bound a NUMBER or TIME (in seconds); `choices` close a CHOICE.
     `raw` values are not expanded when read: their $names are filled in at each use ($user, $client_address …).
     """
@@ -47,7 +50,7 @@ class Row:
     default: str
     doc: str = ""
     status: Status = Status.IMPLEMENTED
-    reason: str = ""
+    why: str = ""
     since: str = ""
     unit: str = "s"
     low: int | None = None
@@ -56,6 +59,11 @@ class Row:
     instead: str = ""
     tayori: bool = False
     raw: bool = False
+
+    @property
+    def reason(self) -> str:
+        """What the parameter is for and why it has no effect; empty for one that works."""
+        return f"{self.doc} {self.why}" if self.why else ""
 
 
 @dataclass(frozen=True, slots=True)

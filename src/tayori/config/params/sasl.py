@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row
+from tayori.config.params.row import Kind, Row, Status
 
 ROWS: tuple[Row, ...] = (
     Row("smtpd_sasl_auth_enable", Kind.FLAG, "no", "Whether clients may log in with AUTH."),
@@ -61,7 +61,14 @@ ROWS: tuple[Row, ...] = (
         "",
         "The mechanisms that may be used towards other servers.",
     ),
-    Row("smtp_sasl_type", Kind.TEXT, "cyrus", "Which SASL client is used."),
+    Row(
+        "smtp_sasl_type",
+        Kind.TEXT,
+        "cyrus",
+        "Which SASL library the client uses.",
+        status=Status.ACCEPTED,
+        why="The client's SASL is built in, whatever is written.",
+    ),
     Row(
         "smtp_sender_dependent_authentication",
         Kind.FLAG,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
     Row("smtpd_client_restrictions", Kind.RESTRICTIONS, "", "Rules asked when a client connects."),
@@ -142,12 +142,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "default_rbl_reply",
         Kind.TEXT,
-        (
-            "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using "
-            "$rbl_domain${rbl_reason?; $rbl_reason}"
-        ),
-        status=Status.PLANNED,
-        reason="issue 4",
+        "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}",
+        "The reply to a client on a DNS list.",
         raw=True,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -25,6 +25,6 @@ ROWS: tuple[Row, ...] = (
     Row("smtpd_tls_mandatory_protocols", Kind.LIST, ">=TLSv1", "TLS versions when TLS is required."),
     Row("smtpd_use_tls", Kind.FLAG, "no", "Old form of smtpd_tls_security_level = may."),
     Row("smtpd_enforce_tls", Kind.FLAG, "no", "Old form of smtpd_tls_security_level = encrypt."),
-    Row("smtpd_tls_CAfile", Kind.PATH, "", status=Status.PLANNED, reason="a later issue"),
-    Row("smtpd_tls_ask_ccert", Kind.FLAG, "no", status=Status.PLANNED, reason="a later issue"),
+    Row("smtpd_tls_CAfile", Kind.PATH, "", "Authorities that are trusted for client certificates, PEM."),
+    Row("smtpd_tls_ask_ccert", Kind.FLAG, "no", "Whether clients are asked for a certificate."),
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
-
-REASON = "finer address-verification knobs"
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -163,7 +161,13 @@ ROWS: tuple[Row, ...] = (
         "$sender_dependent_default_transport_maps",
         "Stands in for sender_dependent_default_transport_maps when an address is probed.",
     ),
-    Row("address_verify_sender_ttl", Kind.TIME, "0s", status=Status.ACCEPTED, reason=REASON, low=0),
+    Row(
+        "address_verify_sender_ttl",
+        Kind.TIME,
+        "0s",
+        "How long a probe's sender address stays the same; 0 is for ever.",
+        low=0,
+    ),
     Row(
         "address_verify_pending_request_limit",
         Kind.NUMBER,
