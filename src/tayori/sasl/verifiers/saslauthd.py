@@ -65,14 +65,16 @@ class Saslauthd:
     async def _ask(self, wire: bytes) -> tuple[bool, str] | None:
         """One question. A bare socket: streams would cost more than everything else of a login together."""
         loop = asyncio.get_running_loop()
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            sock.setblocking(False)
             await _connect(sock, self.path())
-            await loop.sock_sendall(sock, wire)
+            sent = _send(sock, wire)
+            if sent < len(wire):
+                await loop.sock_sendall(sock, wire[sent:])
             data = b""
             while True:
-                piece = await loop.sock_recv(sock, 4096)
+                await _readable(loop, sock)
+                piece = sock.recv(4096)
                 if not piece:
                     return None
                 data += piece
@@ -127,6 +129,28 @@ async def _connect(sock: socket.socket, path: str) -> None:
             return
         except BlockingIOError:
             await asyncio.sleep(0.01)
+
+
+def _send(sock: socket.socket, wire: bytes) -> int:
+    try:
+        return sock.send(wire)
+    except BlockingIOError:
+        return 0
+
+
+async def _readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    came = loop.create_future()
+    number = sock.fileno()
+    loop.add_reader(number, _came, came)
+    try:
+        await came
+    finally:
+        loop.remove_reader(number)
+
+
+def _came(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _listening(path: str) -> bool:

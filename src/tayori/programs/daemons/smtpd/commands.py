@@ -30,11 +30,11 @@ XCLIENT_ATTRIBUTES = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTA
 async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | None:
     """What HELO and EHLO share; None when accepted."""
     verb = "EHLO" if esmtp else "HELO"
-    name = argument.split()[0] if argument.split() else b""
-    if not name:
+    words = argument.split(None, 1)
+    if not words:
         return Reply(501, "", f"Syntax: {verb} hostname")
     session.reset()
-    session.helo = say.printable(name[:255])
+    session.helo = say.printable(words[0][:255])
     # what the lists and the log see as the protocol is the one before this command, as in Postfix
     verdict = await session.judge(Stage.HELO if esmtp else Stage.PLAIN_HELO, session.service.policy.helo)
     session.esmtp = esmtp
@@ -53,24 +53,32 @@ async def helo(session: Session, argument: bytes) -> Reply | None:
 async def ehlo(session: Session, argument: bytes) -> Reply | None:
     """EHLO (RFC 5321 4.1.1.1): one row per extension."""
     refused = await _greeted(session, argument, esmtp=True)
-    return refused or Reply(250, "", "\n".join([session.options.hostname, *await _extensions(session)]))
-
-
-async def _extensions(session: Session) -> list[str]:
+    if refused is not None:
+        return refused
     options, service = session.options, session.service
+    starttls = options.tls_level != "none" and session.tls is None and service.tls is not None
+    mechanisms = await offered(session)
+    session.trail.offered(mechanisms)
+    xclient = await session.listed(service.xclient_hosts)
+    reply = service.greetings.get((starttls, mechanisms, xclient))
+    if reply is None:
+        reply = Reply(250, "", "\n".join([options.hostname, *_extensions(options, starttls, mechanisms, xclient)]))
+        service.greetings[starttls, mechanisms, xclient] = reply
+    return reply
+
+
+def _extensions(options: SmtpdOptions, starttls: bool, mechanisms: tuple[str, ...], xclient: bool) -> list[str]:
     rows = ["PIPELINING", f"SIZE {options.size_limit}" if options.size_limit else "SIZE"]
     if not options.disable_vrfy:
         rows.append("VRFY")
     rows.append("ETRN")
-    if options.tls_level != "none" and session.tls is None and service.tls is not None:
+    if starttls:
         rows.append("STARTTLS")
-    mechanisms = await offered(session)
-    session.trail.offered(mechanisms)
     if mechanisms:
         rows.append("AUTH " + " ".join(mechanisms))
         if options.sasl_broken_clients:
             rows.append("AUTH=" + " ".join(mechanisms))
-    if await session.listed(service.xclient_hosts):
+    if xclient:
         rows.append(XCLIENT_ATTRIBUTES)
     rows += ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]
     if options.smtputf8:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -18,13 +18,15 @@ from tayori.programs.daemons.smtpd.values import Transaction
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol.reply import Reply
+from tayori.queue.spool import Spool
 from tayori.rewrite.clients import HeaderRewriteClients
 from tayori.sasl.authenticator import Authenticator
 from tayori.tables.matchlist import MatchList
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """A finished transaction on its way to the queue: who sent it, how, and the content (LF line ends)."""
+    """A finished transaction on its way to the queue: who sent it, how, and the content (LF line ends), or the `spool`
+    that has it."""
 
     transaction: Transaction
     client: ClientFacts
@@ -36,13 +38,15 @@ class Envelope(msgspec.Struct, frozen=True):
     content: bytes
     trusted: bool = False
     started: float = 0.0
+    spool: Spool | None = None
 
 
 class Intake(Protocol):
-    """The worker, as a session sees it."""
+    """The worker, as a session sees it. Messages of more than `in_memory` bytes go to a `spool`."""
 
     log: MailLog
     history: NoHistory
+    in_memory: int
 
     def next_number(self) -> int:
         """A queue number for a transaction's first recipient. Raises QueueBroken."""
@@ -50,6 +54,10 @@ class Intake(Protocol):
 
     def room(self, size: int) -> bool:
         """Whether the queue's disk has room."""
+        ...
+
+    def spool(self, number: int) -> Spool:
+        """Where a large message goes while it comes in."""
         ...
 
     async def flush_site(self, site: str) -> bool:
@@ -78,3 +86,5 @@ class SmtpdService:
     trusted: HeaderRewriteClients
     footer: Footer | None
     intake: Intake
+    greetings: dict[tuple[bool, tuple[str, ...], bool], Reply] = field(default_factory=dict)
+    """Replies to EHLO made so far: STARTTLS, mechanisms, XCLIENT."""
