@@ -185,6 +185,7 @@ class Authenticator:
             server_key=self._server_key,
             nonces=self._nonces,
             iterations=cost.iterations,
+            salt_size=cost.salt_size,
             plain_store=cost.plain,
             keytab=self.conf.get("keytab"),
         )

@@ -13,13 +13,16 @@ from tayori.sasl import secrets
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Verifier
 
+SALT_SIZE = 16
+
 
 @dataclass(slots=True)
 class Cost:
-    """`plain`: keys are derived for each log-in; `iterations`: what unknown names are told."""
+    """`plain`: keys are derived for each log-in; `iterations`, `salt_size`: what unknown names are told."""
 
     plain: bool = True
     iterations: int = secrets.DEFAULT_ITERATIONS
+    salt_size: int = SALT_SIZE
 
     @classmethod
     def of(cls, verifiers: Iterable[Verifier]) -> Cost:
@@ -37,6 +40,7 @@ class Cost:
                 keys = secrets.parse(line) if "SCRAM-" in line[:8].upper() else None
                 if keys is not None and keys.hash == hash_:
                     self.plain, self.iterations = False, keys.iterations
+                    self.salt_size = min(len(keys.salt), 64)
                     return
-        self.plain = True
+        self.plain, self.salt_size = True, SALT_SIZE
         self.iterations = secrets.DEFAULT_ITERATIONS

@@ -42,20 +42,20 @@ def make_argon2id(password: str) -> str:
     return "{ARGON2ID}" + _ARGON2.hash(prepare(password))
 
 
-def dummy_like(stored: str) -> str:
-    """A hash of nothing known, at the same price as `stored`: for names that do not exist."""
+def never(stored: str, default_scheme: str = "CRYPT") -> bool:
+    """Whether no password can fit: a crypt(3) value that is locked (`!…`, `*…`) or too short to be one."""
     scheme, value = split(stored)
-    if scheme == "ARGON2ID" and value.startswith("$argon2id$"):
-        parameters = argon2.extract_parameters(value)
-        hasher = argon2.PasswordHasher(
-            time_cost=parameters.time_cost,
-            memory_cost=parameters.memory_cost,
-            parallelism=parameters.parallelism,
-        )
-        return "{ARGON2ID}" + hasher.hash(os.urandom(16))
-    if scheme in ("CRYPT", "MD5-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "BLF-CRYPT", "YESCRYPT") and value:
-        return f"{{{scheme}}}{value[:-4]}{'aaaa' if not value.endswith('aaaa') else 'bbbb'}"
-    return stored if scheme.startswith(("PBKDF2", "SCRYPT")) else make_argon2id(os.urandom(16).hex())
+    return SCHEMES.get((scheme or default_scheme).partition(".")[0]) is crypt and not _usable(value)
+
+
+def checkable(stored: str, default_scheme: str = "CRYPT") -> bool:
+    """Whether `matches` knows the scheme."""
+    return (split(stored)[0] or default_scheme).partition(".")[0] in SCHEMES
+
+
+def is_plain(stored: str, default_scheme: str = "CRYPT") -> bool:
+    """Whether the password itself is stored."""
+    return SCHEMES.get(split(stored)[0] or default_scheme) is _plain
 
 
 def split(stored: str) -> tuple[str, str]:
@@ -200,11 +200,15 @@ def _libcrypt() -> ctypes.CDLL:
 
 def crypt(value: str, password: bytes) -> bool:
     """crypt(3) of libxcrypt: DES, MD5, SHA-2, bcrypt, scrypt, yescrypt, whatever the library knows."""
-    if b"\0" in password or not value.isascii() or value.startswith(("!", "*")) or len(value) < 13:
+    if b"\0" in password or not _usable(value):
         return False
     data = ctypes.create_string_buffer(131072)  # above any library's struct crypt_data
     made = _libcrypt().crypt_r(password, value.encode(), data)
     return made is not None and not made.startswith(b"*") and _same(made, value.encode())
+
+
+def _usable(value: str) -> bool:
+    return value.isascii() and not value.startswith(("!", "*")) and len(value) >= 13
 
 
 def _apr1(value: str, password: bytes) -> bool:

@@ -14,10 +14,12 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tayori.sasl.prep import PrepError, saslprep
 
 HASHES = {"SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
+SIZES = {"SHA-1": 20, "SHA-256": 32, "SHA-512": 64}
 MAX_ITERATIONS = 10_000_000
 DEFAULT_ITERATIONS = 4096  # RFC 5802 5.1 and RFC 7677 4, and what PostgreSQL and Cyrus SASL use
 
@@ -71,6 +73,7 @@ def matches(keys: ScramKeys, password: str) -> bool:
     return hmac.compare_digest(made.stored, keys.stored)
 
 
+@lru_cache(4096)
 def parse(text: str) -> ScramKeys | None:
     """Keys from one of the forms above; None when it is none of them or is damaged."""
     found = _BRACES.fullmatch(text) or _DOLLARS.fullmatch(text)
@@ -81,7 +84,7 @@ def parse(text: str) -> ScramKeys | None:
         salt, stored, server = (base64.b64decode(part, validate=True) for part in found.group(3, 4, 5))
     except (binascii.Error, ValueError):
         return None
-    size = hashlib.new(HASHES[hash_], usedforsecurity=False).digest_size
+    size = SIZES[hash_]
     if not (0 < iterations <= MAX_ITERATIONS and salt and len(stored) == len(server) == size):
         return None
     return ScramKeys(hash_, iterations, salt, stored, server)

@@ -42,11 +42,12 @@ def test_what_cannot_be_checked_is_said() -> None:
         assert not hashes.matches(locked, "secret")
 
 
-def test_a_name_that_does_not_exist_costs_the_same_kind_of_hash() -> None:
-    stored = hashes.make_argon2id("secret")
-    dummy = hashes.dummy_like(stored)
-    assert dummy.split("$")[:4] == stored.split("$")[:4]
-    assert not hashes.matches(dummy, "secret")
+def test_what_no_password_fits() -> None:
+    for stored in ("!", "*", "!$6$x$y", "x", "", "{CRYPT}!", "{SHA512-CRYPT}*"):
+        assert hashes.never(stored)
+    for stored in ("{PLAIN}!", "$6$salt$" + "a" * 86, hashes.make_argon2id("x"), "{SSHA}!!"):
+        assert not hashes.never(stored)
+    assert not hashes.never("!", "PLAIN")
 
 
 def test_properties() -> None:

@@ -46,7 +46,8 @@ class ServerContext:
     `channel_bindings`: by type name, such as "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929).
     `offers_plus`: a -PLUS mechanism was offered, so that a client's "y" means that somebody removed it (RFC 5802 6).
     `external`: identity from the client certificate, "" for none. `anonymous`: ANONYMOUS was asked for by name.
-    `server_key`: the same for all processes and restarts; fake salts for unknown users come from it.
+    `server_key`: the same for all processes and restarts; fake salts for unknown users come from it, `salt_size`
+    octets long.
     `plain_store`: the back end holds plain passwords, so that a login costs a key derivation, also for unknown users.
     `nonces`: DIGEST-MD5's memory for repeated logins, one per process; None refuses them.
     `oauth`: extra members of the OAuth error message ("scope", "openid-configuration").
@@ -65,6 +66,7 @@ class ServerContext:
     anonymous: bool = False
     server_key: bytes = field(default=b"", repr=False)
     iterations: int = 4096
+    salt_size: int = 16
     plain_store: bool = True
     nonces: Nonces | None = None
     oauth: dict[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from tayori.sasl.mechanisms.base import (
 )
 from tayori.sasl.mechanisms.gs2 import decode_name
 from tayori.sasl.prep import PrepError, saslprep
-from tayori.sasl.secrets import ScramKeys, derive, digest, mac, parse
+from tayori.sasl.secrets import SIZES, ScramKeys, derive, digest, mac, parse
 from tayori.sasl.steps import Challenge, Failure, FetchSecret, Secret
 from tayori.sasl.verifiers.base import Refused, TryLater
 
@@ -31,7 +31,6 @@ _FIRST = re.compile(
     r"(n|y|p=[A-Za-z0-9.\-]+),(?:a=([^,]+))?,(n=([^,]+),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?)", re.DOTALL
 )
 _FINAL = re.compile(r"(c=([A-Za-z0-9+/=]+),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?),p=([A-Za-z0-9+/=]+)", re.DOTALL)
-SALT_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,8 @@ def _prepared(user: str) -> str:
 
 def _salt(context: ServerContext, hash_: str, authcid: str) -> bytes:
     """The same for the same name, and not to be told from a stored one: for unknown users and plain passwords."""
-    return hmac.digest(context.server_key, f"{hash_}\0{context.realm}\0{authcid}".encode(), "sha256")[:SALT_SIZE]
+    text = f"{hash_}\0{context.realm}\0{authcid}".encode()
+    return hmac.digest(context.server_key, text, "sha512")[: context.salt_size]
 
 
 def _stored(secret: Secret, hash_: str) -> ScramKeys | None:
@@ -104,6 +104,7 @@ def _keys(context: ServerContext, hash_: str, authcid: str, answer: Secret | Ref
 
     Where there is nothing to check against, keys are made all the same, so that neither salt nor time tells.
     """
+    salt = _salt(context, hash_, authcid)
     if isinstance(answer, Secret):
         keys = _stored(answer, hash_)
         if keys is not None:
@@ -115,13 +116,12 @@ def _keys(context: ServerContext, hash_: str, authcid: str, answer: Secret | Ref
         except UnicodeDecodeError:
             password, why = "", f"the password stored for {authcid} is not UTF-8"
         if password and not password.startswith("{SCRAM-") and not parse(password):
-            return derive(hash_, password, _salt(context, hash_, authcid), context.iterations), ""
+            return derive(hash_, password, salt, context.iterations), ""
     else:
         why = answer.why
-    salt = _salt(context, hash_, authcid)
     if context.plain_store:
         return derive(hash_, "?", salt, context.iterations), why
-    size = len(digest(hash_, b""))
+    size = SIZES[hash_]
     return ScramKeys(hash_, context.iterations, salt, bytes(size), bytes(size)), why
 
 

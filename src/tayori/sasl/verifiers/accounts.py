@@ -17,6 +17,7 @@ from pathlib import Path
 from tayori.config.origin import ConfigError
 from tayori.sasl import hashes, secrets
 from tayori.sasl.accounts import Account, key_of, parse
+from tayori.sasl.decoy import Decoys
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
 from tayori.sasl.verifiers.guard import Guard, Trouble
@@ -45,7 +46,7 @@ class Accounts:
         self._guard = Guard(self.name, at_once=threads, seconds=seconds, clock=clock)
         self._seen: tuple[int, int, int] | None = None
         self._accounts: dict[str, Account] = {}
-        self._dummy = ""
+        self._decoys = Decoys(())
         self._common: frozenset[str] = frozenset()
         self._key = os.urandom(32)
         self._good: dict[str, tuple[bytes, float]] = {}
@@ -78,15 +79,18 @@ class Accounts:
         except (Trouble, OSError) as error:
             return TryLater(str(error), self.name)
         account = self._find(username, realm)
-        stored = account.hash if account else self._dummy
+        locked = account is not None and hashes.never(account.hash)
+        stored = account.hash if account and not locked else self._decoys.pick(key_of(f"{username}@{realm}"))
         mark = hmac.digest(self._key, b"\0".join((stored.encode(), hashes.prepare(password))), hashlib.sha256)
-        if account is not None and self._remembered(account, mark):
+        if account is not None and not locked and self._remembered(account, mark):
             return Accepted(account.name, self.name)
 
         def check() -> bool:
             try:
                 return hashes.matches(stored, password)
             except hashes.UnknownScheme as error:
+                if account is None or locked:
+                    return False
                 raise Trouble(str(error)) from error
 
         fits = await self._guard.run_in_thread(check)
@@ -94,8 +98,8 @@ class Accounts:
             return fits
         if account is None:
             return Refused("no such account", self.name)
-        if not fits:
-            return Refused("wrong password", self.name)
+        if locked or not fits:
+            return Refused("locked" if locked else "wrong password", self.name)
         self._note(account, mark)
         return Accepted(account.name, self.name)
 
@@ -143,7 +147,6 @@ class Accounts:
             status = os.stat(self.path)
         except FileNotFoundError:
             self._accounts, self._seen, self._common = {}, None, frozenset()
-            self._dummy = self._dummy or hashes.make_argon2id(os.urandom(16).hex())
             return
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         if seen == self._seen:
@@ -154,8 +157,7 @@ class Accounts:
             raise Trouble(str(error)) from error
         except OSError as error:
             raise Trouble(f"{self.path}: {error.strerror}") from error
-        first = next(iter(accounts.values()), None)
-        self._dummy = hashes.dummy_like(first.hash) if first else hashes.make_argon2id(os.urandom(16).hex())
+        self._decoys = Decoys(account.hash for account in accounts.values())
         self._accounts, self._seen = accounts, seen
         kinds = [{f"cmusaslsecret{hashes.split(text)[0]}" for text in a.stored[1:]} for a in accounts.values()]
         self._common = frozenset(set.intersection(*kinds)) if kinds else frozenset()

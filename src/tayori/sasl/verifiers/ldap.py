@@ -17,6 +17,7 @@ from typing import Any
 from tayori.config.origin import ConfigError
 from tayori.config.smtpdconf import SmtpdConf
 from tayori.sasl import hashes
+from tayori.sasl.decoy import Likeness
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
 from tayori.sasl.verifiers.guard import Guard, Trouble
@@ -227,6 +228,7 @@ class LdapStore:
         self._start_tls = start_tls
         self._seconds = seconds
         self._guard = Guard(self.name, at_once=4, seconds=float(seconds * 2))
+        self._likeness = Likeness("PLAIN")
 
     @classmethod
     def from_conf(cls, conf: SmtpdConf, hostname: str) -> LdapStore:
@@ -254,12 +256,12 @@ class LdapStore:
 
         def ask() -> Verdict:
             stored = self._read(username, realm, ("userPassword",))
-            if not stored:
-                return Refused(f"no entry with userPassword for {username}", self.name)
             try:
-                fits = any(hashes.matches(text, password, "PLAIN") for text in stored)
+                fits = any(self._likeness.matches(text, password) for text in stored or (None,))
             except hashes.UnknownScheme as error:
                 raise Trouble(str(error)) from error
+            if not stored:
+                return Refused(f"no entry with userPassword for {username}", self.name)
             if not fits:
                 return Refused("wrong password", self.name)
             return Accepted(f"{username}@{realm}" if realm else username, self.name)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tayori.sasl import hashes
+from tayori.sasl import hashes, secrets
 from tayori.sasl.accounts import key_of
+from tayori.sasl.decoy import Decoys
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
 from tayori.sasl.verifiers.guard import Guard, Trouble
@@ -37,8 +38,14 @@ class PasswdFile:
         self._guard = Guard(self.name, at_once=threads, seconds=seconds)
         self._seen: tuple[int, int, int] | None = None
         self._users: dict[str, tuple[str, str]] = {}
-        self._dummy = ""
+        self._decoys = Decoys((), self._default)
         self._common: frozenset[str] = frozenset()
+
+    @property
+    def scram_iterations(self) -> int:
+        """What names that do not exist are told; 0 where nobody has keys."""
+        found = (secrets.parse(stored) for _, stored in self._users.values() if "SCRAM-" in stored[:8].upper())
+        return next((keys.iterations for keys in found if keys is not None), 0)
 
     @property
     def properties(self) -> frozenset[str]:
@@ -56,12 +63,15 @@ class PasswdFile:
         except OSError as error:
             return TryLater(f"{self.path}: {error.strerror}", self.name)
         user = self._find(username, realm)
-        stored = user[1] if user else self._dummy
+        locked = user is not None and hashes.never(user[1], self._default)
+        stored = user[1] if user and not locked else self._decoys.pick(key_of(f"{username}@{realm}"))
 
         def check() -> bool:
             try:
                 return hashes.matches(stored, password, self._default)
             except hashes.UnknownScheme as error:
+                if user is None or locked:
+                    return False
                 raise Trouble(str(error)) from error
 
         fits = await self._guard.run_in_thread(check)
@@ -69,7 +79,9 @@ class PasswdFile:
             return fits
         if user is None:
             return Refused("no such user", self.name)
-        return Accepted(user[0], self.name) if fits else Refused("wrong password", self.name)
+        if locked or not fits:
+            return Refused("locked" if locked else "wrong password", self.name)
+        return Accepted(user[0], self.name)
 
     async def fetch(self, username: str, realm: str, wanted: tuple[str, ...]) -> Secret | Refused | TryLater:
         """Plain passwords and SCRAM keys."""
@@ -120,8 +132,7 @@ class PasswdFile:
             if not colon or not name or name.startswith("#"):
                 continue
             users[key_of(name)] = (name, rest if rest.upper().startswith("{PLAIN}") else rest.split(":")[0])
-        first = next(iter(users.values()), None)
-        self._dummy = hashes.dummy_like(first[1]) if first else hashes.make_argon2id(os.urandom(16).hex())
+        self._decoys = Decoys((stored for _, stored in users.values()), self._default)
         self._users, self._seen = users, seen
         kinds = {self._property(stored)[0] for _, stored in users.values()}
         # A plain password serves whatever stored keys serve; so one plain and one keyed user share the key's kind.

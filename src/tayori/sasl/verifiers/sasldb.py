@@ -1,7 +1,8 @@
 """sasldb: accounts in Cyrus's sasldb2 (pwcheck_method: auxprop, auxprop_plugin: sasldb).
 
 A name without realm is looked up in the realm $myhostname, as the Cyrus library does. When a user exists in another
-realm the refusal says so. Answers are remembered until the file changes.
+realm the refusal says so. Answers, also that there is nobody, are remembered until the file changes; either costs the
+same to find.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Sasldb:
         self._hostname = hostname
         self._guard = Guard(self.name, at_once=2, seconds=seconds)
         self._signature: tuple[int, int, int] | None = None
-        self._known: dict[tuple[str, str, tuple[str, ...]], dict[str, bytes]] = {}
+        self._known: dict[tuple[str, str, tuple[str, ...]], dict[str, bytes] | Refused] = {}
+        self._realms: dict[str, list[str]] | None = None
 
     async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
         """Compare with userPassword."""
@@ -75,22 +77,29 @@ class Sasldb:
         signature = (status.st_mtime_ns, status.st_size, status.st_ino)
         if signature != self._signature or len(self._known) > _MOST:
             self._known.clear()
-            self._signature = signature
+            self._signature, self._realms = signature, None
         known = self._known.get(question)
         if known is not None:
             return known
 
         def ask() -> dict[str, bytes] | Refused:
             found = sasldb.fetch(self._path, user, realm, names)
-            return found or Refused(self._why_not(user, realm), self.name)
+            realms = self._realms
+            if realms is None:
+                realms = {}
+                for name, place, _ in sasldb.users(self._path):
+                    places = realms.setdefault(name, [])
+                    if place not in places:
+                        places.append(place)
+                self._realms = realms
+            return found or Refused(self._why_not(user, realm, realms.get(user, [])), self.name)
 
         answer = await self._in_thread(ask)
-        if isinstance(answer, dict) and time.time_ns() - status.st_mtime_ns > _FRESH_NS:
+        if not isinstance(answer, TryLater) and time.time_ns() - status.st_mtime_ns > _FRESH_NS:
             self._known[question] = answer
         return answer
 
-    def _why_not(self, user: str, realm: str) -> str:
-        realms = sasldb.realms_of(self._path, user)
+    def _why_not(self, user: str, realm: str, realms: list[str]) -> str:
         if realm in realms:
             return f"{user} in realm {realm} has no secret for this mechanism"
         if not realms:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from tayori.sasl import hashes
+from tayori.sasl.decoy import Decoys
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
 from tayori.sasl.verifiers.guard import Guard, Trouble
 
 _DAY = 86400
-_NOBODY = "$6$rounds=5000$nobodynobody$" + "a" * 86  # costs what Debian's former default costs
 
 
 class Shadow:
@@ -44,26 +44,27 @@ class Shadow:
         self._guard.close()
 
     def _check(self, username: str, password: str) -> Verdict:
-        fields = self._entry(username)
-        stored = fields[1] if fields else _NOBODY
+        entries = self._entries()
+        fields = entries.get(username)
+        locked = fields is not None and hashes.never(fields[1])
+        decoy = Decoys(entry[1] for entry in entries.values()).pick(username)
+        stored = fields[1] if fields and not locked else decoy
         try:
             fits = hashes.crypt(stored, hashes.prepare(password))
         except hashes.UnknownScheme as error:
             raise Trouble(str(error)) from error
         if not fields:
             return Refused("no such user", self.name)
-        if not fits:
-            return Refused("locked" if stored[:1] in "!*" else "wrong password", self.name)
+        if locked or not fits:
+            return Refused("locked" if locked else "wrong password", self.name)
         why = _expired(fields, int(time.time()) // _DAY)
         return Refused(why, self.name) if why else Accepted(username, self.name)
 
-    def _entry(self, username: str) -> list[str]:
+    def _entries(self) -> dict[str, list[str]]:
+        """The whole file, each time: somebody may just have changed a password."""
         with open(self._path, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields = line.rstrip("\n").split(":")
-                if fields[0] == username and len(fields) >= 2:
-                    return fields + [""] * (9 - len(fields))
-        return []
+            rows = [line.rstrip("\n").split(":") for line in file]
+        return {row[0]: row + [""] * (9 - len(row)) for row in reversed(rows) if len(row) >= 2}
 
 
 def _expired(fields: list[str], today: int) -> str:

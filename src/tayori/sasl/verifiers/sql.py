@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from tayori.config.origin import ConfigError
 from tayori.config.smtpdconf import SmtpdConf
 from tayori.sasl import hashes
+from tayori.sasl.decoy import Likeness
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
 from tayori.sasl.verifiers.guard import Guard, Trouble
@@ -169,6 +170,7 @@ class Sql:
         self._guard = Guard(self.name, at_once=connections, seconds=float(limit))
         self._idle: list[Connection] = []
         self._closed = False
+        self._likeness = Likeness("PLAIN")
 
     @classmethod
     def from_conf(cls, conf: SmtpdConf, hostname: str) -> Sql:
@@ -196,12 +198,12 @@ class Sql:
 
         def ask() -> Verdict:
             stored = self._fetch(username, realm, "userPassword")
-            if stored is None:
-                return Refused(self._nobody(username, realm), self.name)
             try:
-                fits = hashes.matches(stored, password, "PLAIN")
+                fits = self._likeness.matches(stored, password)
             except hashes.UnknownScheme as error:
                 raise Trouble(str(error)) from error
+            if stored is None:
+                return Refused(self._nobody(username, realm), self.name)
             if not fits:
                 return Refused("wrong password", self.name)
             return Accepted(f"{username}@{realm}" if realm else username, self.name)
