@@ -124,7 +124,10 @@ class Client:
         return self._reader.pending()
 
     def authenticate(self, mechanism: str, initial: bytes | None) -> None:
-        """AUTH with an initial response or None (RFC 4954 4): Challenged, Authenticated or AuthRefused follow."""
+        """AUTH with an initial response or None (RFC 4954 4): Challenged, Authenticated or AuthRefused follow.
+
+        One that does not fit a command line (a ticket, a long token) waits for the server's empty challenge.
+        """
         words = b"AUTH " + mechanism.encode("ascii")
         if initial is not None:
             whole = words + b" " + (b64encode(initial) if initial else b"=")
@@ -242,18 +245,18 @@ class Client:
 
     def _on_auth(self, reply: ServerReply, _: int) -> list[Event]:
         if reply.code == 334:
-            try:
-                return [Challenged(b64decode(reply.lines[-1].strip(), validate=True))]
-            except (binascii.Error, ValueError):
             late, self._late = self._late, None
             if late is not None:
                 self.respond(late)
                 return []
+            try:
+                return [Challenged(b64decode(reply.lines[-1].strip(), validate=True))]
+            except (binascii.Error, ValueError):
                 return [self._end(Lost(Stage.AUTH, broken="a challenge is not base64"))]
+        self._late = None
         return [Authenticated(reply) if reply.code == 235 else AuthRefused(reply)]
 
     def _on_mail(self, reply: ServerReply, _: int) -> list[Event]:
-        self._late = None
         if reply.good:
             return []
         return self._answer_all(reply, Stage.MAIL)
