@@ -2,9 +2,9 @@
 
 Keys are `user NUL realm NUL property`; passwords stand in the clear under "userPassword".
 
-The library is needed only here: `pip install 'tayori[sasldb]'` (Debian: libdb5.3-dev to build it); GDBM through
-Python's own dbm.gnu where the Python has it. Neither locks between programs, and Cyrus does not either: the file is
-opened for one question or one change and closed again.
+Berkeley DB needs a library: `pip install 'tayori[sasldb]'` (Debian: libdb5.3-dev to build it); it does not lock
+between programs, and Cyrus does not either. GDBM (`sasl.gdbm`) needs only the system's libgdbm, and locks. The file
+is opened for one question or one change and closed again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
+
+from tayori.sasl import gdbm
 
 PASSWORD = "userPassword"  # noqa: S105 the name of a property
 _BERKELEY_HASH = 0x061561
@@ -62,29 +64,6 @@ class _Berkeley:
         self._db.close()
 
 
-class _Gnu:
-    def __init__(self, library: ModuleType, path: str, write: bool) -> None:
-        self._db: Any = library.open(path, "c" if write else "r", 0o600)
-
-    def get(self, key: bytes) -> bytes | None:
-        try:
-            return bytes(self._db[key])
-        except KeyError:
-            return None
-
-    def put(self, key: bytes, value: bytes) -> None:
-        self._db[key] = value
-
-    def delete(self, key: bytes) -> None:
-        del self._db[key]
-
-    def keys(self) -> Iterator[bytes]:
-        return iter(list(self._db.keys()))
-
-    def close(self) -> None:
-        self._db.close()
-
-
 def kind(path: str | Path) -> str:
     """ "berkeley", "gdbm", or empty for a file that does not exist or has another format."""
     try:
@@ -101,18 +80,18 @@ def kind(path: str | Path) -> str:
 
 
 @contextmanager
-def opened(path: str | Path, write: bool = False) -> Iterator[_Store]:
-    """The file, open. Raises SasldbError, OSError."""
+def opened(path: str | Path, write: bool = False, new: str = "berkeley") -> Iterator[_Store]:
+    """The file, open; with `write` it is made where there is none, of the kind `new`. Raises SasldbError, OSError."""
     found = kind(path)
     if not found and os.path.exists(path) and os.path.getsize(path):
         raise SasldbError(f"{path}: neither Berkeley DB (hash) nor GDBM")
     if not found and not write:
         raise SasldbError(f"{path}: no such file, or empty; make it with saslpasswd2 -c -f {path} USER")
-    maker = _Gnu if found == "gdbm" else _Berkeley
-    library = _gdbm() if found == "gdbm" else _berkeleydb()
     before = os.umask(0o077) if write and not found else None
     try:
-        store = maker(library, str(path), write)
+        store = _open(found or new, str(path), write)
+    except SasldbError:
+        raise
     except Exception as error:  # the libraries' own errors share no base but Exception
         raise SasldbError(f"{path}: {_words(error)}") from error
     finally:
@@ -120,6 +99,8 @@ def opened(path: str | Path, write: bool = False) -> Iterator[_Store]:
             os.umask(before)
     try:
         yield store
+    except gdbm.GdbmError as error:
+        raise SasldbError(f"{path}: {error}") from error
     finally:
         store.close()
 
@@ -132,12 +113,15 @@ def _berkeleydb() -> ModuleType:
     return berkeleydb  # type: ignore[no-any-return]
 
 
-def _gdbm() -> ModuleType:
+def _open(found: str, path: str, write: bool) -> _Store:
+    """By the library of its kind. Raises SasldbError, and whatever the library raises."""
+    if found != "gdbm":
+        return _Berkeley(_berkeleydb(), path, write)
     try:
-        import dbm.gnu
-    except ImportError as error:
-        raise SasldbError("a GDBM file, and this Python has no dbm.gnu (Debian: python3-gdbm)") from error
-    return dbm.gnu
+        gdbm.library()
+    except (OSError, AttributeError) as error:
+        raise SasldbError(f"a GDBM file needs {gdbm.LIBRARY} (Debian: libgdbm6, Red Hat: gdbm-libs)") from error
+    return gdbm.Gdbm(path, write)
 
 
 def _words(error: Exception) -> str:
@@ -171,9 +155,9 @@ def realms_of(path: str | Path, user: str) -> list[str]:
     return sorted({realm for name, realm, _ in users(path) if name == user})
 
 
-def store(path: str | Path, user: str, realm: str, values: dict[str, bytes]) -> None:
+def store(path: str | Path, user: str, realm: str, values: dict[str, bytes], new: str = "berkeley") -> None:
     """Write properties, making the file (mode 0600) where there is none. Raises SasldbError, OSError."""
-    with opened(path, write=True) as target:
+    with opened(path, write=True, new=new) as target:
         for name, value in values.items():
             target.put(key(user, realm, name), value)
 

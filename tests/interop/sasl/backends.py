@@ -82,6 +82,33 @@ def sasldb() -> Iterator[Store]:
         yield Store(f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {folder}/sasldb2\n")
 
 
+GDBM = """
+import dbm.gnu, sys
+db = dbm.gnu.open(sys.argv[1], "n", 0o644)
+for pair in sys.argv[2:]:
+    key, _, value = pair.partition("=")
+    db[key.replace("/", chr(0)).encode()] = value.encode()
+db.close()
+"""
+
+
+def gdbm_file(path: Path, users: dict[str, str]) -> None:
+    """A sasldb2 in GNU's format, made by Debian's python3-gdbm, with users of HOST."""
+    python = "/usr/bin/python3"
+    if subprocess.run([python, "-c", "import dbm.gnu"], capture_output=True).returncode:
+        missing("the system's Python has no dbm.gnu (Debian package python3-gdbm)")
+    pairs = [f"{user}/{HOST}/userPassword={password}" for user, password in users.items()]
+    subprocess.run([python, "-c", GDBM, str(path), *pairs], check=True, timeout=30)
+
+
+@contextmanager
+def gdbm() -> Iterator[Store]:
+    with short_folder() as folder:
+        gdbm_file(folder / "sasldb2", {"taro": PASSWORD})
+        (folder / "sasldb2").chmod(0o644)
+        yield Store(f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {folder}/sasldb2\n")
+
+
 def _sql(text: str) -> Store:
     return Store(f"pwcheck_method: auxprop\nauxprop_plugin: sql\n{text}{SELECT}")
 
@@ -206,6 +233,7 @@ BACKENDS: dict[str, Callable[[], AbstractContextManager[Store]]] = {
     "pam": lambda: _own_saslauthd("pam"),
     "shadow": lambda: _own_saslauthd("shadow"),
     "sasldb": sasldb,
+    "gdbm": gdbm,
     "sqlite": sqlite,
     "pgsql": pgsql,
     "mysql": mysql,

@@ -4,9 +4,9 @@
                      [-c [-t SECONDS] [-s KILOBYTES]] [-r] [-d] [-V] [-l] [-T] [-v] [-h]
 
 The socket is DIR/mux (default /run/saslauthd). -O: rimap host[/port]; ldap and httpform the configuration file
-(/etc/saslauthd.conf); sasldb and accounts the file; shadow the file. -c remembers right passwords for -t seconds
-(28800). -d stays in the foreground and logs to the terminal; without it the program goes to the background and logs
-to syslog (auth).
+(/etc/saslauthd.conf); kerberos5 one with krb5_keytab, krb5_verify_principal, krb5_servername; sasldb, accounts and
+shadow the file. -c remembers right passwords for -t seconds (28800). -d stays in the foreground and logs to the
+terminal; without it the program goes to the background and logs to syslog (auth).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ MECHANISMS: dict[str, Callable[[str, int], Verifier]] = {
     "ldap": lambda option, count: LdapBind.from_conf(_conf(option)),
     "rimap": _rimap,
     "httpform": lambda option, count: HttpForm.from_conf(_conf(option)),
-    "kerberos5": lambda option, count: Kerberos(socket.getfqdn()),
+    "kerberos5": lambda option, count: Kerberos.from_conf(_conf(option) if option else SmtpdConf()),
     "accounts": _accounts,
 }
 

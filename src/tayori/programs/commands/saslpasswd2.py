@@ -1,9 +1,10 @@
 """tayori saslpasswd2: write accounts to Cyrus's sasldb2 (auxprop_plugin: sasldb).
 
-    tayori saslpasswd2 [-c [-p] [-n]] [-d] [-f FILE] [-u REALM] [-a APP] [-v] USER
+    tayori saslpasswd2 [-c [-p] [-n] [--gdbm]] [-d] [-f FILE] [-u REALM] [-a APP] [-v] USER
 
-Flags as in saslpasswd2(8). -n stores SCRAM keys alone, no plain password. The realm is -u, else what follows "@" in
-USER, else this machine's name. (tayori's own account file is written by `tayori user`.)
+Flags as in saslpasswd2(8). A new file is Berkeley DB, as Debian's Cyrus has it; with --gdbm it is GDBM, as newer Red
+Hat's has it. -n stores SCRAM keys alone, no plain password. The realm is -u, else what follows "@" in USER, else this
+machine's name. (tayori's own account file is written by `tayori user`.)
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-f", dest="file", default=DEFAULT)
     made.add_argument("-u", dest="realm")
     made.add_argument("-a", dest="app", help="accepted; it changes nothing in the file")
+    made.add_argument("--gdbm", action="store_true", help="a new file is GDBM, as newer Red Hat's Cyrus reads it")
     made.add_argument("-v", dest="version", action="store_true")
     made.add_argument("user", nargs="?")
     return made
@@ -77,5 +79,5 @@ def _change(options: argparse.Namespace, user: str, realm: str) -> int:
         values = {f"cmusaslsecretSCRAM-{hash_}": hashes.make_scram(password, hash_).encode() for hash_ in HASHES}
     else:
         values = {sasldb.PASSWORD: hashes.prepare(password)}
-    sasldb.store(options.file, user, realm, values)
+    sasldb.store(options.file, user, realm, values, "gdbm" if options.gdbm else "berkeley")
     return 0

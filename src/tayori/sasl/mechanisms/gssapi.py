@@ -87,7 +87,7 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
             raise Broken("GSSAPI: the answer to the last token must be empty")
         offer = session.wrap(bytes([NO_LAYER, 0, 0, 0]), False).message
         chosen: bytes = session.unwrap((yield Challenge(offer))).message
-        principal, own_name = str(session.initiator_name), str(session.target_name)
+        principal, own_name = (utf8(bytes(n), "principal") for n in (session.initiator_name, session.target_name))
     except gss.exceptions.GSSError as error:
         return Failure(f"GSSAPI: {_text(error)}")
     if len(chosen) < 4 or chosen[0] != NO_LAYER or any(chosen[1:4]) or len(chosen) > MAX_NAME:

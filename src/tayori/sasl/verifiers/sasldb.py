@@ -27,7 +27,7 @@ class Sasldb:
     """Verifier."""
 
     secrets = True
-    libraries = ("berkeleydb", "dbm.gnu")
+    libraries = ("berkeleydb",)
 
     def __init__(self, path: str, *, hostname: str, seconds: float = 5.0) -> None:
         self.name = f"sasldb:{path}"
