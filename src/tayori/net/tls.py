@@ -18,6 +18,7 @@ from OpenSSL import SSL
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.protocol.idn import to_ascii
 
 VERSIONS = {
     "TLSv1": SSL.TLS1_VERSION,
@@ -214,7 +215,7 @@ class TlsContext:
         else:
             connection.set_connect_state()
             if server_hostname and not re.fullmatch(r"[\d.:\[\]a-fA-F]*:[\d.:\[\]a-fA-F]*|[\d.]+", server_hostname):
-                connection.set_tlsext_host_name(server_hostname.encode("idna"))
+                connection.set_tlsext_host_name((to_ascii(server_hostname) or server_hostname).encode())
         return engine
 
 
