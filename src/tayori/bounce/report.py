@@ -14,7 +14,8 @@ from email.utils import format_datetime
 from tayori.bounce.options import BounceOptions
 from tayori.bounce.rules import Entry, Kind, Notice
 from tayori.protocol.address import quote
-from tayori.queue.model import Attributes, Message, Recipient
+from tayori.queue.content import Content
+from tayori.queue.model import Attributes, Message, Recipient, Slice, Stored
 
 WIDTH = 78
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
@@ -68,16 +69,24 @@ _PARTS: dict[Kind, str] = {
 
 
 def report(
-    notice: Notice, message: Message, original: bytes, options: BounceOptions, number: int, now: float
+    notice: Notice,
+    message: Message,
+    original: Content,
+    options: BounceOptions,
+    number: int,
+    now: float,
+    seven: bool = True,
 ) -> Message:
     """The report as a message for the queue (LF line ends), numbered `number`, arriving `now` (epoch seconds).
 
-    `original` is the content of `message`. Pure: nothing is sent or kept here.
+    `original` is the content of `message`; `seven`: whether it is ASCII, where it is a large one that goes back
+    whole. Pure: nothing is sent or kept here.
     """
     identity = f"{number:X}"
     boundary = f"{message.id}.{int(now)}/{options.hostname}"
     utf8 = message.attributes.smtputf8 and not _ascii(message, notice)
-    returned, headers_only = _returned(notice, message, original, options)
+    headers_only = only_headers(notice, original, options)
+    returned, large = _returned(message, original, headers_only)
     # everything after the top headers, so that the outer encoding is that of what is inside
     body = b"".join(
         (
@@ -94,12 +103,15 @@ def report(
                 _PARTS[notice.kind] + (" Headers" if headers_only else ""),
                 _RETURNED_TYPES[utf8, headers_only],
                 returned,
+                seven,
+                closed=not large,
             ),
-            f"--{boundary}--\n".encode(),
         )
     )
-    head = _head(notice, options, identity, boundary, now, _encoding(body))
-    content = head + b"\n" + body
+    end = f"--{boundary}--\n".encode()
+    encoding = _encoding(body, seven)
+    head = _head(notice, options, identity, boundary, now, encoding)
+    content: Content = Stored((head, b"\n" + body, *large, b"\n" + end)) if large else head + b"\n" + body + end
     return Message(
         number=number,
         arrival=now,
@@ -110,7 +122,7 @@ def report(
             rewrite_context="local",
             message_id=f"<{_stamp(now)}.{identity}@{options.hostname}>",
             smtputf8=utf8,
-            body="8BITMIME" if _encoding(content) == "8bit" else "7BIT",
+            body="8BITMIME" if encoding == "8bit" or not head.isascii() else "7BIT",
         ),
         recipients=(Recipient(n=1, address=notice.recipient, original=notice.recipient, notify="NEVER"),),
         content=content,
@@ -198,11 +210,17 @@ def _status(enhanced: str, kind: Kind) -> str:
     return {Kind.FAILED: "5.0.0", Kind.DELAYED: "4.0.0", Kind.SUCCESS: "2.0.0"}[kind]
 
 
-def _returned(notice: Notice, message: Message, original: bytes, options: BounceOptions) -> tuple[bytes, bool]:
-    headers_only = notice.headers_only or (0 < options.size_limit < len(original))
-    if headers_only:
-        original = _headers(original)
-    return b"Return-Path: <" + _bytes(_shown(message.sender)) + b">\n" + original, headers_only
+def only_headers(notice: Notice, original: Content, options: BounceOptions) -> bool:
+    """Whether the message itself does not go back (RET=HDRS, bounce_size_limit)."""
+    return notice.headers_only or (0 < options.size_limit < len(original))
+
+
+def _returned(message: Message, original: Content, headers_only: bool) -> tuple[bytes, tuple[bytes | Slice, ...]]:
+    """What is returned, and the parts that follow it where it is too large for memory."""
+    top = b"Return-Path: <" + _bytes(_shown(message.sender)) + b">\n"
+    if isinstance(original, Stored):
+        return top + original.header, () if headers_only else original.parts[1:]
+    return top + (_headers(original) if headers_only else original), ()
 
 
 def _headers(original: bytes) -> bytes:
@@ -212,17 +230,21 @@ def _headers(original: bytes) -> bytes:
     return original if end < 0 else original[: end + 1]
 
 
-def _part(boundary: str, description: str, kind: str, content: bytes) -> bytes:
-    encoding = _encoding(content)
+def _part(
+    boundary: str, description: str, kind: str, content: bytes, seven: bool = True, closed: bool = True
+) -> bytes:
+    encoding = _encoding(content, seven)
     head = f"--{boundary}\nContent-Description: {description}\nContent-Type: {kind}\n"
     if encoding != "7bit":
         head += f"Content-Transfer-Encoding: {encoding}\n"
+    if not closed:
+        return head.encode() + b"\n" + content
     end = b"" if content.endswith(b"\n") else b"\n"
     return head.encode() + b"\n" + content + end + b"\n"
 
 
-def _encoding(content: bytes) -> str:
-    return "7bit" if content.isascii() else "8bit"
+def _encoding(content: bytes, seven: bool = True) -> str:
+    return "7bit" if seven and content.isascii() else "8bit"
 
 
 def _ascii(message: Message, notice: Notice) -> bool:

@@ -1,4 +1,5 @@
-"""Three system calls that Python does not offer, by ctypes: syncfs(2) and renameat2(2) without overwriting.
+"""System calls for files: syncfs(2) and renameat2(2) without overwriting, which Python does not offer, by ctypes;
+writing all, and copying a content file without reading it.
 
 Each has a portable way out, so that nothing here is a condition for running.
 """
@@ -10,9 +11,13 @@ import errno
 import os
 import re
 
+from tayori.queue.content import blocks
+from tayori.queue.model import Slice, Stored
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD = -100
 _NOREPLACE = 1
+_NO_COPY = (errno.EXDEV, errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY)
 _NOT_HERE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 
@@ -58,6 +63,41 @@ def rename_new(old: str, new: str) -> None:
         os.rename(old, new)
         return
     os.unlink(old)
+
+
+def write(fd: int, data: bytes) -> None:
+    """All of it, however many calls it takes. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def copy(content: Stored, fd: int) -> None:
+    """Large content to where `fd` stands. Raises OSError for what cannot be written, Unreadable."""
+    for part in content.parts:
+        if isinstance(part, bytes):
+            write(fd, part)
+            continue
+        done = _copied(part, fd) if part.fd >= 0 else 0
+        left = Slice(part.path, part.start + done, part.size - done, part.fd)
+        for block in blocks(Stored((b"", left))):
+            write(fd, block)
+
+
+def _copied(part: Slice, fd: int) -> int:
+    """How much of an open file copy_file_range(2) has copied: all where both lie on one file system that can, where
+    it may share the blocks; else nothing, or what there was room for."""
+    done = 0
+    try:
+        while done < part.size:
+            count = os.copy_file_range(part.fd, fd, part.size - done, part.start + done)
+            if count == 0:
+                break
+            done += count
+    except OSError as error:
+        if error.errno not in _NO_COPY:
+            raise
+    return done
 
 
 def sync_directory(path: str) -> None:

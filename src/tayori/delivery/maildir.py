@@ -17,6 +17,8 @@ from tayori.delivery import durable
 from tayori.delivery.place import Place, named
 from tayori.delivery.request import Result, Target
 from tayori.delivery.rights import Rights
+from tayori.queue.content import Content, Unreadable, blocks
+from tayori.queue.model import Stored
 
 FEW = 3
 """Below this many files in a batch each is fsynced; from it on, one syncfs serves them all (measured on ext4)."""
@@ -48,7 +50,7 @@ class Batch:
         self._waiting: list[_Waiting] = []
         self._devices: dict[int, int] = {}
 
-    def add(self, key: object, place: Place, target: Target, content: bytes, recovered: bool) -> Result | None:
+    def add(self, key: object, place: Place, target: Target, content: Content, recovered: bool) -> Result | None:
         """Write one file as the present user. None: written, `sync` tells how it ended; else the failure."""
         if place.limit and len(content) + len(target.prefix) > place.limit:
             return place.too_large(target)
@@ -62,13 +64,15 @@ class Batch:
                 fd, path = self._write(place.path, target.name, (target.prefix, content), found)
         except OSError as error:
             return place.failed(target, error)
+        except Unreadable:
+            return place.failed(target, "queue file read error", "4.3.0")
         try:
             self._keep(key, place, target, path, fd)
         except OSError as error:
             return place.failed(target, error)
         return None
 
-    def _write(self, maildir: str, name: str, parts: tuple[bytes, bytes], torn: str) -> tuple[int, str]:
+    def _write(self, maildir: str, name: str, parts: tuple[bytes, Content], torn: str) -> tuple[int, str]:
         """Write tmp/NAME, rename it to new/NAME (over `torn` where that stands); the open file and its path."""
         temporary = f"{maildir}/tmp/{name}"  # noqa: S108
         path = torn or f"{maildir}/new/{name}"
@@ -89,6 +93,10 @@ class Batch:
             os.close(fd)
             _unlink(temporary)
             raise (error if error.filename == _WRITING else _named_file(error, path)) from error
+        except Unreadable:
+            os.close(fd)
+            _unlink(temporary)
+            raise
         return fd, path
 
     def _keep(self, key: object, place: Place, target: Target, path: str, fd: int) -> None:
@@ -161,8 +169,9 @@ def find(maildir: str, name: str) -> str:
     return ""
 
 
-def same(path: str, prefix: bytes, content: bytes) -> bool:
-    """Whether the file holds exactly these bytes. False for what is no regular file, or is gone."""
+def same(path: str, prefix: bytes, content: Content) -> bool:
+    """Whether the file holds exactly these bytes. False for what is no regular file, or is gone. Raises
+    Unreadable."""
     try:
         fd = os.open(path, _READ)
     except OSError:
@@ -171,7 +180,7 @@ def same(path: str, prefix: bytes, content: bytes) -> bool:
         if os.fstat(fd).st_size != len(prefix) + len(content):
             return False
         try:
-            return file.read(len(prefix)) == prefix and file.read() == content
+            return file.read(len(prefix)) == prefix and all(file.read(len(b)) == b for b in blocks(content))
         except OSError:
             return False
 
@@ -218,15 +227,17 @@ def _into_new(temporary: str, path: str) -> None:
         durable.rename_new(temporary, path)
 
 
-def _write_all(fd: int, parts: tuple[bytes, bytes]) -> None:
-    """All of it, however many calls it takes. Raises OSError that says so."""
+def _write_all(fd: int, parts: tuple[bytes, Content]) -> None:
+    """All of it, however many calls it takes. Raises OSError that says so, Unreadable."""
+    prefix, content = parts
     try:
-        done = os.writev(fd, parts)
-        if done == len(parts[0]) + len(parts[1]):
+        if isinstance(content, Stored):
+            durable.write(fd, prefix)
+            durable.copy(content, fd)
             return
-        rest = memoryview(b"".join(parts))[done:]
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        done = os.writev(fd, (prefix, content))
+        if done < len(prefix) + len(content):
+            durable.write(fd, (prefix + content)[done:])
     except OSError as error:
         raise named(error, _WRITING) from error
 

@@ -18,6 +18,7 @@ from tayori.delivery.place import Place, named
 from tayori.delivery.request import Result, Target
 from tayori.delivery.rights import Rights
 from tayori.delivery.trace_headers import mbox
+from tayori.queue.content import Content, Unreadable
 
 LOCKS = ("fcntl", "flock", "dotlock")
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -38,7 +39,7 @@ class Unfit(Exception):
 
 
 def deliver(
-    place: Place, target: Target, content: bytes, rights: Rights, locks: tuple[str, ...], stale: int
+    place: Place, target: Target, content: Content, rights: Rights, locks: tuple[str, ...], stale: int
 ) -> Result:
     """Append one message, durably. `stale`: seconds (stale_lock_time) after which a dotlock counts as left over.
 
@@ -152,7 +153,7 @@ def _check(place: Place, fd: int, fixed: bool) -> None:
         raise Unfit("destination is not owned by recipient")
 
 
-def _locked(place: Place, target: Target, content: bytes, fd: int, locks: tuple[str, ...]) -> Result:
+def _locked(place: Place, target: Target, content: Content, fd: int, locks: tuple[str, ...]) -> Result:
     """Lock the open file and append. Raises Busy, OSError."""
     try:
         if "fcntl" in locks:
@@ -163,16 +164,20 @@ def _locked(place: Place, target: Target, content: bytes, fd: int, locks: tuple[
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             raise Busy(f"unable to lock for exclusive access: {os.strerror(errno.EAGAIN)}") from error
         raise named(error, "unable to lock for exclusive access") from error
-    data = mbox(content, target.prefix, target.sender, time.time())
     end = os.lseek(fd, 0, os.SEEK_END)
-    if place.limit and end + len(data) > place.limit:
-        return place.too_large(target)
+    size = end
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        for data in mbox(content, target.prefix, target.sender, time.time()):
+            size += len(data)
+            if place.limit and size > place.limit:
+                os.ftruncate(fd, end)
+                return place.too_large(target)
+            durable.write(fd, data)
         os.fsync(fd)
     except OSError as error:
         os.ftruncate(fd, end)
         return place.failed(target, named(error, "error writing message"))
+    except Unreadable:
+        os.ftruncate(fd, end)
+        return place.failed(target, "queue file read error", "4.3.0")
     return Result(target.n, "sent", "2.0.0", "delivered to mailbox")

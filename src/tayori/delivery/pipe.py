@@ -10,23 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import grp
+import logging
 import os
 import pwd
 import re
 import signal
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
+from tayori.delivery import durable
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.pipe_command import PipeCommand, Request, expand, shown_sender
-from tayori.delivery.smtp_job import Attempt, Content
+from tayori.delivery.smtp_job import Attempt
 from tayori.delivery.trace_headers import from_line, loops
 from tayori.protocol.address import quote
+from tayori.queue.content import Content, Unreadable, blocks, header, lines
 from tayori.queue.model import Attributes, Recipient
 
+_log = logging.getLogger("tayori.pipe")
 MAX_OUTPUT = 2048
 # what the environment always has; export_environment adds to it
 _PATH = "/usr/bin:/bin"
@@ -93,45 +98,66 @@ class PipeAgent:
         queue_id: str = "",
     ) -> Attempt:
         """Run the command once for all recipients; once for each where D or O puts a recipient into the message."""
-        data = content if isinstance(content, bytes) else await content()
         everyone = tuple(recipients)
         single = not self._command.flags.isdisjoint("DO")
         outcomes: dict[int, DeliveryOutcome] = {}
         for group in [(one,) for one in everyone] if single else [everyone]:
             request = Request(
-                nexthop, sender, group, attributes or Attributes(), len(data), queue_id, self._delimiters
+                nexthop, sender, group, attributes or Attributes(), len(content), queue_id, self._delimiters
             )
-            outcome = await self._run(request, data)
+            outcome = await self._run(request, content)
             outcomes.update((recipient.n, outcome) for recipient in group)
         return Attempt(outcomes)
 
     def close(self) -> None:
         """Nothing is kept between deliveries."""
 
-    async def _run(self, request: Request, data: bytes) -> DeliveryOutcome:
+    async def _run(self, request: Request, content: Content) -> DeliveryOutcome:
         command = self._command
-        if command.size and len(data) > command.size:
+        if command.size and len(content) > command.size:
             return BouncedDelivery("message too large", "5.2.3", self._transport)
-        if "D" in command.flags and loops(data, quote(request.recipients[0].address)):
+        if "D" in command.flags and loops(header(content), quote(request.recipients[0].address)):
             address = quote(request.recipients[0].address)
             return BouncedDelivery(f"mail forwarding loop for {address}", "5.4.6", self._transport)
         argv = expand(command, request)
         if any("\0" in argument for argument in argv):
             return BouncedDelivery("bad address syntax", "5.1.3", self._transport)
         try:
-            ended = await self._execute(argv, dressed(command, request, data, time.time()))
+            pieces = dressed(command, request, content, time.time())
+            if isinstance(content, bytes):
+                ended = await self._execute(argv, b"".join(pieces))
+            else:
+                ended = await self._stream(argv, pieces)
+        except Unreadable as error:
+            _log.error("%s", error)
+            return DeferredDelivery("queue file read error", "4.3.0", self._transport)
         except OSError as error:
             why = f"temporary failure. Command output: {argv[0]}: {error.strerror}"
             return DeferredDelivery(why, "4.3.0", self._transport)
         return meaning(ended, argv[0], self._transport)
 
-    async def _execute(self, argv: Sequence[str], data: bytes) -> Ended:
+    async def _stream(self, argv: Sequence[str], pieces: Iterator[bytes]) -> Ended:
+        """Run it with input that is written by a thread, as fast as the command reads. Raises OSError, Unreadable."""
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        feeder = _Feeder(writing, pieces)
+        try:
+            ended = await self._execute(argv, b"", reading, feeder)
+        finally:
+            os.close(reading)
+            feeder.close()
+        if feeder.failed is not None:
+            raise feeder.failed
+        return ended
+
+    async def _execute(
+        self, argv: Sequence[str], data: bytes, stdin: int = asyncio.subprocess.PIPE, feeder: _Feeder | None = None
+    ) -> Ended:
         account = self._account
         loop = asyncio.get_running_loop()
         transport, running = await loop.subprocess_exec(
             lambda: _Running(loop.create_future(), loop.create_future()),
             *argv,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=self._directory or "/",
@@ -142,7 +168,10 @@ class PipeAgent:
             extra_groups=[account.gid] if account.change else None,
         )
         try:
-            _feed(transport, data)
+            if feeder is not None:
+                feeder.feed(transport.get_pid())
+            else:
+                _feed(transport, data)
             async with asyncio.timeout(self._limit):
                 await running.exited
             # a child left behind may keep the output open: it is not waited for
@@ -153,6 +182,40 @@ class PipeAgent:
             _kill(transport)
             transport.close()
         return Ended(transport.get_returncode(), _CONTROLS.sub(" ", running.output.decode("utf-8", "replace")))
+
+
+class _Feeder:
+    """Writes to a command's standard input. A command that does not read all of it may still succeed; one that cannot
+    be given all of it is killed before it sees the end, so that it does not take a part for the whole."""
+
+    def __init__(self, fd: int, pieces: Iterator[bytes]) -> None:
+        self.failed: Unreadable | None = None
+        self._fd = fd
+        self._pieces = pieces
+        self._thread: threading.Thread | None = None
+
+    def feed(self, pid: int) -> None:
+        """Begin. `pid` leads the command's process group."""
+        self._thread = threading.Thread(target=self._run, args=(pid,), name="pipe-input", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Where it has not begun."""
+        if self._thread is None:
+            os.close(self._fd)
+
+    def _run(self, pid: int) -> None:
+        try:
+            for piece in self._pieces:
+                durable.write(self._fd, piece)
+        except BrokenPipeError:
+            pass
+        except Unreadable as error:
+            self.failed = error
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        finally:
+            os.close(self._fd)
 
 
 class _Running(asyncio.SubprocessProtocol):
@@ -221,14 +284,33 @@ def _environment(settings: Settings) -> dict[str, str]:
     return environment
 
 
-def dressed(command: PipeCommand, request: Request, data: bytes, now: float) -> bytes:
-    """The message as the command reads it: From line, headers, quoting and line ends as `flags` and `eol` say."""
+def dressed(command: PipeCommand, request: Request, content: Content, now: float) -> Iterator[bytes]:
+    """The message as the command reads it: From line, headers, quoting and line ends as `flags` and `eol` say. Raises
+    Unreadable."""
+    flags = command.flags
+
+    def ended(data: bytes) -> bytes:
+        return data if command.eol == b"\n" else data.replace(b"\n", command.eol)
+
+    def change(data: bytes) -> bytes:
+        if flags & {">"}:
+            data = re.sub(rb"(?m)^From ", b">From ", data)
+        if flags & {"."}:
+            data = re.sub(rb"(?m)^\.", b"..", data)
+        return ended(data)
+
+    yield ended(_head(command, request, now))
+    last = b""
+    for piece in lines(blocks(content), change):
+        yield piece
+        last = piece
+    if "B" in flags:
+        yield ended(b"\n" if last.endswith(command.eol) else b"\n\n")
+
+
+def _head(command: PipeCommand, request: Request, now: float) -> bytes:
     flags = command.flags
     sender = shown_sender(command, request.sender)
-    if flags & {">"}:
-        data = re.sub(rb"(?m)^From ", b">From ", data)
-    if flags & {"."}:
-        data = re.sub(rb"(?m)^\.", b"..", data)
     head = b""
     if "F" in flags:
         head += from_line(sender, now)
@@ -240,10 +322,7 @@ def dressed(command: PipeCommand, request: Request, data: bytes, now: float) -> 
         head += f"X-Original-To: {original}\n".encode("utf-8", "surrogateescape")
     if "D" in flags:
         head += f"Delivered-To: {_line(quote(first.address))}\n".encode("utf-8", "surrogateescape")
-    data = head + data
-    if "B" in flags:
-        data += b"\n" if data.endswith(b"\n") else b"\n\n"
-    return data if command.eol == b"\n" else data.replace(b"\n", command.eol)
+    return head
 
 
 def meaning(ended: Ended, program: str, relay: str) -> DeliveryOutcome:

@@ -36,7 +36,8 @@ class Target(msgspec.Struct, frozen=True, array_like=True, omit_defaults=False):
 class Deliver(msgspec.Struct, frozen=True, array_like=True):
     """Deliver one message. `number` is the queue's; `content` has LF line ends.
 
-    `recovered`: an earlier attempt may have been cut off, so look whether the file is already there.
+    `recovered`: an earlier attempt may have been cut off, so look whether the file is already there. `size` above 0:
+    `content` is empty, the message is the last `size` bytes of its content file.
     """
 
     seq: int
@@ -44,6 +45,7 @@ class Deliver(msgspec.Struct, frozen=True, array_like=True):
     content: bytes
     targets: tuple[Target, ...]
     recovered: bool = False
+    size: int = 0
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from tayori.delivery.mx import Target
@@ -91,10 +91,16 @@ class Session:
         if data:
             self.wire.write(data)
 
-    async def send_content(self, content: bytes) -> None:
-        """Content in wire form and the final dot, in pieces. Raises TimeoutError."""
+    async def send_content(self, content: bytes | AsyncIterator[bytes]) -> None:
+        """Content in wire form and the final dot, in pieces. Raises TimeoutError, and what the iterator does."""
         self.wire.timeout = self._timeouts[Stage.BODY]
         try:
+            if not isinstance(content, bytes):
+                async for piece in content:
+                    self.client.content(piece, last=False)
+                    self.flush()
+                    await self.wire.drain()
+                content = b""
             for at in range(0, len(content), PIECE):
                 last = at + PIECE >= len(content)
                 self.client.content(content[at : at + PIECE], last)

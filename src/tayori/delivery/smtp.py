@@ -7,6 +7,7 @@ host, at most `smtp_mx_session_limit` sessions in all. Sessions are kept for a s
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,15 +16,16 @@ from typing import Protocol
 from tayori.config.settings import Settings
 from tayori.delivery import smtp_texts
 from tayori.delivery.mx import Choice, Hop, Names, Target, Unreachable, parse_hops, targets
-from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
+from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.sessions import Cache, Key, Session, Wire
 from tayori.delivery.smtp_auth import Logins
 from tayori.delivery.smtp_handshake import Failed, Handshake, Wanted
-from tayori.delivery.smtp_job import Attempt, Content, Job
+from tayori.delivery.smtp_job import Attempt, Job, Sending
 from tayori.delivery.smtp_options import SmtpOptions
 from tayori.net import stream
 from tayori.net.tls import TlsContext, client_context
 from tayori.protocol.smtp_client_values import Answered, Done, Lost, SendContent, Stage
+from tayori.queue.content import Content, Unreadable
 from tayori.queue.model import Attributes, Recipient
 
 
@@ -41,6 +43,16 @@ class ConnectUnix(Protocol):
     def __call__(self, path: str, *, timeout: float) -> Awaitable[Wire]:
         """Raises OSError, TimeoutError."""
         ...
+
+
+_log = logging.getLogger("tayori.smtp")
+
+
+def _unreadable(job: Job, error: Unreadable) -> None:
+    """Nobody has all of it: tried again later."""
+    _log.error("%s", error)
+    job.all(DeferredDelivery("queue file read error", "4.3.0"))
+    job.stop = True
 
 
 class SmtpAgent:
@@ -92,7 +104,7 @@ class SmtpAgent:
         queue_id: str = "",
     ) -> Attempt:
         """Deliver one message to recipients that share a next hop. `queue_id` is pipe's alone. `content` has LF
-        line ends, or is a coroutine function that fetches it (it is asked only once a server is there)."""
+        line ends."""
         job = Job(sender, content, recipients, attributes or Attributes(), self.options.line_limit)
         job.reject_bad_addresses()
         key: Key = (nexthop.lower(), sender if self._by_sender else "")
@@ -192,7 +204,12 @@ class SmtpAgent:
         return session
 
     async def _transact(self, session: Session, job: Job, key: Key) -> None:
-        content = await job.wire()
+        try:
+            content = await job.sending()
+        except Unreadable as error:
+            _unreadable(job, error)
+            self._keep(session, key)
+            return
         smtputf8 = job.needs_smtputf8(content)
         refusal = self._refusal(session, content, smtputf8)
         if refusal is not None:
@@ -210,6 +227,11 @@ class SmtpAgent:
             job.stop = stage is Stage.DOT
             session.wire.abort()
             return
+        except Unreadable as error:
+            # without the last dot the server forgets what it has (RFC 5321 4.1.4)
+            session.wire.abort()
+            _unreadable(job, error)
+            return
         except BaseException:
             session.wire.abort()
             raise
@@ -218,17 +240,17 @@ class SmtpAgent:
         else:
             self._keep(session, key)
 
-    def _refusal(self, session: Session, content: bytes, smtputf8: bool) -> BouncedDelivery | None:
+    def _refusal(self, session: Session, content: Sending, smtputf8: bool) -> BouncedDelivery | None:
         """What EHLO already rules out."""
         offered = session.client.capabilities
         if smtputf8 and "SMTPUTF8" not in offered:
             return smtp_texts.no_smtputf8(session.target)
         limit = offered.get("SIZE", "")
-        if limit.isdigit() and 0 < int(limit) < len(content):
-            return smtp_texts.too_large(session.target, len(content), int(limit))
+        if limit.isdigit() and 0 < int(limit) < content.size:
+            return smtp_texts.too_large(session.target, content.size, int(limit))
         return None
 
-    async def _converse(self, session: Session, job: Job, numbers: tuple[int, ...], content: bytes) -> None:
+    async def _converse(self, session: Session, job: Job, numbers: tuple[int, ...], content: Sending) -> None:
         """One transaction to its end. Raises TimeoutError."""
         target = session.target
         answered = False
@@ -244,7 +266,8 @@ class SmtpAgent:
                     job.all(Delivered("the server is ready for content", relay=target.relay))
                     return
                 elif isinstance(event, SendContent):
-                    await session.send_content(content)
+                    data = content.content
+                    await session.send_content(data if isinstance(data, bytes) else content.pieces())
                 elif isinstance(event, Done):
                     session.used += 1
                     job.healthy, job.reason = True, ""

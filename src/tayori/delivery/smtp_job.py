@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.protocol.address import quote
-from tayori.protocol.smtp_client_content import wire
+from tayori.protocol.smtp_client_content import Wire, wire
 from tayori.protocol.smtp_client_values import ClientRecipient, Envelope
-from tayori.queue.model import Attributes, Recipient
+from tayori.queue.content import Content, blocks, in_thread, read
+from tayori.queue.model import Attributes, Recipient, Stored
 
-Content = bytes | Callable[[], Awaitable[bytes]]
+
+class Sending:
+    """Content ready to go: `size` in bytes as sent but for stuffed dots. Small content is in wire form already, large
+    is read and made so while it is sent."""
+
+    def __init__(self, content: Content, line_limit: int) -> None:
+        """Blocks for large content, which is read through. Raises Unreadable."""
+        self._line_limit = line_limit
+        if isinstance(content, bytes):
+            self.content: Content = wire(content, line_limit)
+            self.size = len(self.content)
+            return
+        self.content = content
+        self.size = 0
+        self._ascii = True
+        for block in blocks(content):
+            self.size += len(block) + block.count(b"\n")
+            self._ascii = self._ascii and block.isascii()
+
+    def isascii(self) -> bool:
+        """Whether all of it is seven bit."""
+        return self.content.isascii() if isinstance(self.content, bytes) else self._ascii
+
+    def plain_header(self) -> bool:
+        """Whether its header is."""
+        if isinstance(self.content, bytes):
+            return self.content.partition(b"\r\n\r\n")[0].isascii()
+        return self.content.header.isascii()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Large content in wire form. Raises Unreadable."""
+        out = Wire(self._line_limit)
+        async for block in read(self.content):
+            yield out.feed(block)
+        yield out.end()
 
 
 class Attempt(dict[int, DeliveryOutcome]):
@@ -45,15 +80,17 @@ class Job:
         self.probe = ""
         """Not "": nothing is delivered; the command whose answer counts, "rcpt" or "data"."""
         self._content = content
-        self._wire: bytes | None = None
+        self._sending: Sending | None = None
         self._line_limit = line_limit
 
-    async def wire(self) -> bytes:
-        """The content in wire form, made once."""
-        if self._wire is None:
-            content = self._content if isinstance(self._content, bytes) else await self._content()
-            self._wire = wire(content, self._line_limit)
-        return self._wire
+    async def sending(self) -> Sending:
+        """The content ready to go, made once. Raises Unreadable."""
+        if self._sending is None:
+            if isinstance(self._content, Stored):
+                self._sending = await in_thread(Sending, self._content, self._line_limit)
+            else:
+                self._sending = Sending(self._content, self._line_limit)
+        return self._sending
 
     def answer(self, n: int, outcome: DeliveryOutcome) -> None:
         """One recipient's outcome. A temporary one leaves it for the next host."""
@@ -79,13 +116,13 @@ class Job:
             if _has_control(recipient.address) or _has_control(self.sender):
                 self.answer(n, BouncedDelivery("bad address syntax", "5.1.3"))
 
-    def needs_smtputf8(self, content: bytes) -> bool:
+    def needs_smtputf8(self, content: Sending) -> bool:
         """Addresses beyond ASCII, or headers beyond ASCII in mail that came with SMTPUTF8 (RFC 6531 3.1)."""
         if not self.sender.isascii() or any(not r.address.isascii() for r in self.pending.values()):
             return True
-        return self.attributes.smtputf8 and not content.partition(b"\r\n\r\n")[0].isascii()
+        return self.attributes.smtputf8 and not content.plain_header()
 
-    def envelope(self, content: bytes, smtputf8: bool) -> tuple[Envelope, tuple[int, ...]]:
+    def envelope(self, content: Sending, smtputf8: bool) -> tuple[Envelope, tuple[int, ...]]:
         """The transaction for all who wait, and their numbers in the same order."""
         numbers = tuple(self.pending)
         eight = self.attributes.body.upper() == "8BITMIME" or not content.isascii()
@@ -93,7 +130,7 @@ class Job:
             Envelope(
                 sender=quote(self.sender) if self.sender else "",
                 recipients=tuple(ClientRecipient(quote(r.address), r.notify, r.orcpt) for r in self.pending.values()),
-                size=len(content),
+                size=content.size,
                 body="8BITMIME" if eight else "",
                 smtputf8=smtputf8,
                 ret=self.attributes.ret,

@@ -7,7 +7,10 @@ SMTP (`"a b"@example.com`). Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from time import localtime, strftime
+
+from tayori.queue.content import Content, blocks, lines
 
 _BREAKS = re.compile(r"[\r\n\0]")
 _FROM = re.compile(rb"^From ", re.MULTILINE)
@@ -58,8 +61,22 @@ def from_line(sender: str, when: float) -> bytes:
     )
 
 
-def mbox(content: bytes, head: bytes, sender: str, when: float) -> bytes:
-    """A message as it stands in an mbox file: "From " line, `head`, ">From " quoting, an empty line at the end."""
-    quoted = _FROM.sub(b">From ", content) if b"From " in content else content
-    ending = b"\n" if quoted.endswith(b"\n") else b"\n\n"
-    return from_line(sender, when) + head + quoted + ending
+def mbox(content: Content, head: bytes, sender: str, when: float) -> Iterator[bytes]:
+    """A message as it stands in an mbox file: "From " line, `head`, ">From " quoting, an empty line at the end; in
+    one piece, or several of a large one. Raises Unreadable."""
+    top = from_line(sender, when) + head
+    if isinstance(content, bytes):
+        quoted = from_quoted(content)
+        yield top + quoted + (b"\n" if quoted.endswith(b"\n") else b"\n\n")
+        return
+    yield top
+    last = b""
+    for piece in lines(blocks(content), from_quoted):
+        yield piece
+        last = piece[-1:]
+    yield b"\n" if last == b"\n" else b"\n\n"
+
+
+def from_quoted(content: bytes) -> bytes:
+    """`>` before every line that would look like the beginning of the next message."""
+    return _FROM.sub(b">From ", content) if b"From " in content else content

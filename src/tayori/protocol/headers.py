@@ -8,8 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from tayori.protocol.address import quote
+
+if TYPE_CHECKING:
+    from mmap import mmap
+
+    View = bytes | mmap
+    """Content in memory, or in a file that is mapped."""
 
 _BLOCK = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*)*")
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*\n(?:[ \t][^\n]*\n)*)")
@@ -29,7 +36,7 @@ class Field:
         return self.raw.partition(b":")[2].strip()
 
 
-def header_end(content: bytes) -> int:
+def header_end(content: View) -> int:
     """Offset of the first byte that belongs to no header field (the empty line, where the message is well made).
 
     A last line without a line end is not part of the header.

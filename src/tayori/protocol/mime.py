@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tayori.protocol.headers import View
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)")
 _TYPE = re.compile(rb"\s*([^\s/;]+)/([^\s/;]+)")
@@ -61,7 +65,7 @@ class _Type:
 
 
 def walk(
-    content: bytes,
+    content: View,
     start: int,
     primary: list[tuple[str, bytes]],
     nesting_limit: int = 100,
@@ -127,7 +131,7 @@ def _is_message(kind: _Type) -> bool:
     return kind.main == b"message" and kind.sub == b"rfc822" and kind.encoding in (b"7bit", b"8bit", b"binary")
 
 
-def _boundary(content: bytes, at: int, end: int, stack: list[bytes]) -> tuple[int, bool] | None:
+def _boundary(content: View, at: int, end: int, stack: list[bytes]) -> tuple[int, bool] | None:
     """Which enclosing multipart this line belongs to, and whether it closes it."""
     if not stack or content[at : at + 2] != b"--":
         return None

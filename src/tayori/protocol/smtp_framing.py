@@ -116,9 +116,9 @@ class Framing:
         self._bare = False
 
     def take(self) -> bytes:
-        """A piece of an unfinished body, to be called after `body` gave None, with more than 2 × TAIL bytes in hand: all
-        but the last line that came, or of one long line what is there of it; the line end before what stays is kept
-        with it, for it may begin the end of the body."""
+        """A piece of an unfinished body, to be called after `body` gave None, with more than 2 × TAIL bytes in hand:
+        all but the last line that came, or of one long line what is there of it; the line end before what stays is
+        kept with it, for it may begin the end of the body."""
         buffer = self._buffer
         cut = _before_crs(buffer, buffer.rfind(b"\n"))
         if cut <= 0:

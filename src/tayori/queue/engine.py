@@ -10,19 +10,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
-from tayori.queue.model import Message, QueueBroken, QueueFull, Settlement
+from msgspec.structs import replace
+
+from tayori.queue.content import Content, in_thread
+from tayori.queue.model import Message, QueueBroken, QueueFull, Settlement, Stored
+from tayori.queue.spool import Copy, Spool
 from tayori.queue.store import Store, translate
 
 SETTLE_WAIT = 0.02
 RETRY_WAIT = 0.2
 LOW_NUMBERS = 10_000
+SWEEP_AT_ONCE = 500
+FULL_WAIT = 1.0
 T = TypeVar("T")
 Done = tuple["asyncio.Future[Any]", Any, "BaseException | None"]
 _log = logging.getLogger("tayori.queue")
@@ -53,6 +61,7 @@ class SqliteQueue:
         self._on_ended = on_ended
         self._broken = ""
         self.folder = folder
+        self._contents = Path(folder) / "content"
         self.owner = owner
         self.minfree = minfree
         self._loop = asyncio.get_running_loop()
@@ -134,6 +143,29 @@ class SqliteQueue:
             self._condition.notify()
         return future
 
+    async def settle_large(self, settlement: Settlement) -> None:
+        """`settle`, with the contents that it bears (a large message forwarded or returned) written first, beside the
+        writer; tried again until there is room, as a settlement is."""
+        messages: list[Message] = []
+        files: list[Copy] = []
+        for message in settlement.messages:
+            if isinstance(message.content, Stored):
+                files.append(Copy(self._contents, message.number))
+                message = replace(message, content=await self._written(files[-1], message.content))
+            messages.append(message)
+        # cancelled here, the files stay locked until the process ends: the commit may yet come
+        await self.settle(replace(settlement, messages=tuple(messages)))
+        for file in files:
+            file.end(kept=True)
+
+    async def _written(self, file: Copy, content: Stored) -> Stored:
+        while True:
+            try:
+                return await in_thread(file.write, content)
+            except QueueFull as error:
+                _log.warning("the queue cannot be written: %s", error)
+                await asyncio.sleep(FULL_WAIT)
+
     def call(self, function: Callable[[Store], T]) -> asyncio.Future[T]:
         """Run `function(store)` in the writer thread; for claims, listings and tools."""
         future: asyncio.Future[T] = self._loop.create_future()
@@ -150,9 +182,22 @@ class SqliteQueue:
         owner = self.owner
         return await self.call(lambda store: store.claim(now, limit, owner, room))
 
-    async def content(self, number: int) -> bytes:
-        """Content of a queued message. Raises KeyError, QueueBroken."""
+    async def content(self, number: int) -> Content:
+        """Content of a queued message. Raises KeyError, ContentLost, QueueBroken."""
         return await self.call(lambda store: store.content(number))
+
+    def spool(self, number: int) -> Spool:
+        """Where a large message goes while it comes in."""
+        return Spool(self._contents, number)
+
+    async def sweep(self) -> int:
+        """Remove content files that dead processes have left; how many."""
+        names = await in_thread(os.listdir, self._contents)
+        removed = 0
+        for at in range(0, len(names), SWEEP_AT_ONCE):
+            some = names[at : at + SWEEP_AT_ONCE]
+            removed += await self.call(lambda store, some=some: store.sweep(some))  # type: ignore[misc]
+        return removed
 
     def _run(self) -> None:
         try:

@@ -52,6 +52,32 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     expanded: bool = False
 
 
+class Slice(msgspec.Struct, frozen=True):
+    """`size` bytes of a content file from offset `start`. `fd`: the open file, where the path cannot be used."""
+
+    path: str
+    start: int
+    size: int
+    fd: int = -1
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Content too large for memory, as parts in order. The first is the header, without the empty line, as bytes (of
+    a header above 1 MiB only that much)."""
+
+    parts: tuple[bytes | Slice, ...]
+
+    def __len__(self) -> int:
+        return sum(part.size if isinstance(part, Slice) else len(part) for part in self.parts)
+
+    @property
+    def header(self) -> bytes:
+        """The header."""
+        first = self.parts[0]
+        assert isinstance(first, bytes)
+        return first
+
+
 class Message(msgspec.Struct, frozen=True):
     """A queued message. `number` orders and names it: `id` is its hexadecimal form, never reused.
 
@@ -65,7 +91,7 @@ class Message(msgspec.Struct, frozen=True):
     size: int
     attributes: Attributes
     recipients: tuple[Recipient, ...]
-    content: bytes | None = None
+    content: bytes | Stored | None = None
     hold: bool = False
     recovered: bool = False
 
@@ -81,7 +107,8 @@ class Settlement(msgspec.Struct, frozen=True):
     `done`: delivery numbers that leave the queue; `later`: rows that replace theirs; `extra`: new
     recipients of the same message (alias expansion); `messages`: new messages born from this one
     (bounces, forwards), which become durable in the same commit. `finished`: nothing is left of the
-    message (saves a look-up); `release`: the worker lets go of what is left.
+    message (saves a look-up); `release`: the worker lets go of what is left; `filed`: False where
+    the content is known to lie in no file.
     """
 
     number: int
@@ -91,6 +118,7 @@ class Settlement(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...] = ()
     finished: bool = False
     release: bool = True
+    filed: bool = True
 
 
 class QueueFull(Exception):
@@ -99,6 +127,11 @@ class QueueFull(Exception):
 
 class QueueBroken(Exception):
     """The queue cannot write: 451 4.3.0, nothing accepted."""
+
+
+class ContentLost(QueueBroken):
+    """The file of a message's content is missing or short: the message stays in the queue, for a person to look
+    at."""
 
 
 class Queue(Protocol):
@@ -124,6 +157,6 @@ class Queue(Protocol):
         """Own up to `limit` due messages that no living worker owns, of `room` bytes together; content not loaded."""
         ...
 
-    async def content(self, number: int) -> bytes:
-        """The content of a queued message. Raises KeyError when it is gone."""
+    async def content(self, number: int) -> bytes | Stored:
+        """The content of a queued message. Raises KeyError when it is gone, ContentLost when its file is."""
         ...

@@ -1,8 +1,8 @@
 """The queue file itself: blocking operations on SQLite, used by the writer thread and by tools.
 
 Contract: every method that changes something does so in one transaction under the turn lock, and has
-reached stable storage (WAL, synchronous=FULL) when it returns. Content larger than FILE_THRESHOLD lies in
-`content/ID`, written and synced before the row that names it. Not thread-safe: one Store per thread.
+reached stable storage (WAL, synchronous=FULL) when it returns. Content larger than content.THRESHOLD lies in
+`content/ID`, written and synced before the row that names it (spool.py). Not thread-safe: one Store per thread.
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ from typing import Any
 import msgspec
 
 from tayori.queue import schema
+from tayori.queue.content import THRESHOLD, Content, Unreadable, stored, weight
 from tayori.queue.lock import TurnLock
-from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient, Settlement
+from tayori.queue.model import (
+    Attributes,
+    ContentLost,
+    Message,
+    QueueBroken,
+    QueueFull,
+    Recipient,
+    Settlement,
+    Slice,
+    Stored,
+)
+from tayori.queue.spool import Copy, sweep
 
-FILE_THRESHOLD = 256 * 1024
 CHECKPOINT_PAGES = 8192
 WAL_INDEX_FRAMES = 16
 """Where the WAL index says how many frames the WAL holds (sqlite.org/walformat.html 2.1, `mxFrame`)."""
@@ -115,7 +126,8 @@ class Store:
     def apply(
         self, accepts: list[tuple[Message, int | None]], settlements: list[Settlement], owner: int | None
     ) -> list[int]:
-        """Commit new messages (each with its owner) and settlements together; numbers that left the queue.
+        """Commit new messages (each with its owner) and settlements together; numbers that left the queue and whose
+        content files can go.
 
         Raises QueueFull, QueueBroken: nothing of it was kept.
         """
@@ -125,21 +137,22 @@ class Store:
         try:
             with self.transaction() as db:
                 self._insert(db, [*accepts, *born])
-                gone += [s.number for s in settlements if s.finished]
-                delete_all(db, gone)
+                delete_all(db, [s.number for s in settlements if s.finished])
                 for settlement in settlements:
-                    if not settlement.finished and self._settle(db, settlement):
+                    if (settlement.finished or self._settle(db, settlement)) and settlement.filed:
                         gone.append(settlement.number)
-        except (QueueFull, QueueBroken):
-            for path in files:
-                path.unlink(missing_ok=True)
+        except BaseException:
+            for file in files:
+                file.end(kept=False)
             raise
+        for file in files:
+            file.end(kept=True)
         return gone
 
     def _insert(self, db: sqlite3.Connection, messages: Sequence[tuple[Message, int | None]]) -> None:
         rows, bodies, recipients = [], [], []
         for message, owner in messages:
-            content = message.content or b""
+            content = message.content if message.content is not None else b""
             number = message.number
             due = min((r.due for r in message.recipients), default=0.0)
             rows.append(
@@ -154,7 +167,7 @@ class Store:
                     int(message.hold),
                 )
             )
-            if len(content) <= FILE_THRESHOLD:
+            if not self._filed(content):
                 bodies.append((number, content))
             recipients += [_row(number, r) for r in message.recipients]
         insert_rows(db, schema.INSERT_MESSAGE, rows)
@@ -163,25 +176,32 @@ class Store:
         insert_rows(db, schema.INSERT_CONTENT, bodies)
         insert_rows(db, schema.INSERT_RECIPIENT, recipients)
 
-    def _write_files(self, messages: Iterable[Message]) -> list[Path]:
-        written: list[Path] = []
+    @staticmethod
+    def _filed(content: Content) -> bool:
+        return isinstance(content, Stored) or len(content) > THRESHOLD
+
+    def _write_files(self, messages: Iterable[Message]) -> list[Copy]:
+        """The content files that are not there yet, held until the rows are there."""
+        written: list[Copy] = []
         try:
             for message in messages:
-                if message.content is None or len(message.content) <= FILE_THRESHOLD:
-                    continue
-                path = self.content_path(message.number)
-                written.append(path)
-                with open(path, "wb") as file:
-                    file.write(message.content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            if written:
-                sync_folder(self.content_folder)
-        except OSError as error:
-            for path in written:
-                path.unlink(missing_ok=True)
-            raise translate(error) from error
+                content = message.content
+                if content is not None and self._filed(content) and not self.in_place(message):
+                    written.append(Copy(self.content_folder, message.number))
+                    written[-1].write(content)
+        except BaseException:
+            for copy in written:
+                copy.end(kept=False)
+            raise
         return written
+
+    def in_place(self, message: Message) -> bool:
+        """Whether the content lies in the message's own file."""
+        content = message.content
+        if not isinstance(content, Stored):
+            return False
+        last = content.parts[-1]
+        return isinstance(last, Slice) and last.path == str(self.content_path(message.number))
 
     def _settle(self, db: sqlite3.Connection, settlement: Settlement) -> bool:
         number = settlement.number
@@ -216,8 +236,8 @@ class Store:
         return self.content_folder / f"{number:X}"
 
     def claim(self, now: float, limit: int, owner: int, room: int = 1 << 62) -> list[Message]:
-        """Own up to `limit` messages that are due and that nobody owns, oldest due first; at most `room` bytes of
-        content together, but always one."""
+        """Own up to `limit` messages that are due and that nobody owns, oldest due first; with contents that take at
+        most `room` bytes of memory together, but always one."""
         with self.transaction() as db:
             rows = db.execute(
                 schema.SELECT_MESSAGES + " WHERE owner IS NULL AND hold = 0 AND due <= ? ORDER BY due LIMIT ?",
@@ -225,7 +245,7 @@ class Store:
             ).fetchall()
             taken = 0
             for at, row in enumerate(rows):
-                taken += row[3]
+                taken += weight(row[3])
                 if at and taken > room:
                     del rows[at:]
                     break
@@ -258,27 +278,31 @@ class Store:
         Returns (messages in the queue, orphaned files removed).
         """
         self.release(())
-        orphans = 0
-        for path in self.content_folder.iterdir():
-            try:
-                number = int(path.name, 16)
-            except ValueError:
-                continue
-            if self._db.execute("SELECT 1 FROM message WHERE number = ?", (number,)).fetchone() is None:
-                path.unlink(missing_ok=True)
-                orphans += 1
-        count = self._db.execute("SELECT COUNT(*) FROM message").fetchone()[0]
-        return int(count), orphans
+        orphans = self.sweep(path.name for path in self.content_folder.iterdir())
+        return self.count(), orphans
 
-    def content(self, number: int) -> bytes:
-        """The content of a message. Raises KeyError when it is gone, QueueBroken when unreadable."""
+    def sweep(self, names: Iterable[str]) -> int:
+        """Remove content files of these names that dead processes have left; how many."""
+        return sweep(self.content_folder, names, self._has_row)
+
+    def _has_row(self, number: int) -> bool:
+        return self._db.execute("SELECT 1 FROM message WHERE number = ?", (number,)).fetchone() is not None
+
+    def content(self, number: int) -> Content:
+        """The content of a message. Raises KeyError when it is gone, ContentLost when its file is, QueueBroken when
+        it is unreadable."""
         try:
             row = self._db.execute("SELECT body FROM content WHERE number = ?", (number,)).fetchone()
             if row is not None:
                 return bytes(row[0])
-            return self.content_path(number).read_bytes()
-        except FileNotFoundError:
-            raise KeyError(number) from None
+            row = self._db.execute("SELECT size FROM message WHERE number = ?", (number,)).fetchone()
+            if row is None:
+                raise KeyError(number)
+            return stored(str(self.content_path(number)), row[0])
+        except Unreadable as error:
+            if not self._has_row(number):
+                raise KeyError(number) from None
+            raise ContentLost(str(error)) from error
         except (sqlite3.Error, OSError) as error:
             raise translate(error) from error
 
@@ -412,12 +436,3 @@ def delete_all(db: sqlite3.Connection, numbers: list[int]) -> None:
         marks = ",".join("?" * len(some))
         for statement in schema.DELETE_ALL:
             db.execute(statement.format(marks=marks), some)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

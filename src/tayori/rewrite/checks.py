@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tayori.config.settings import Settings
 from tayori.protocol.headers import Field
@@ -18,10 +19,15 @@ from tayori.tables.maps import Maps
 from tayori.tables.outcome import Found, TempFail
 from tayori.tables.registry import Tables
 
+if TYPE_CHECKING:
+    from tayori.protocol.headers import View
+
 CODE = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+(.*))?\Z", re.DOTALL)
 LABEL = re.compile(r"[!-9;-~]+[ \t]*:")
 NAMES = ("header_checks", "mime_header_checks", "nested_header_checks", "body_checks")
 _SHOWN = 200
+Edit = tuple[int, int, bytes]
+"""What stands from start to end becomes the bytes."""
 
 
 @dataclass(slots=True)
@@ -78,13 +84,12 @@ class Checks:
                 out.extend(split_fields(raws))
         return out
 
-    async def rest(self, content: bytes, start: int, header: list[Field], findings: Findings) -> bytes | Deferred:
-        """What follows the header, from `start` (the empty line), after the checks."""
+    async def rest(self, content: View, start: int, header: list[Field], findings: Findings) -> list[Edit] | Deferred:
+        """What the checks change in what follows the header, from `start` (the empty line), in order."""
         if findings.stopped or not self.body:
-            return content[start:]
+            return []
         primary = [(one.name, one.value) for one in header] if self._mime else []
-        out: list[bytes] = []
-        used = start
+        edits: list[Edit] = []
         for item in walk(content, start, primary, self._nesting, self._boundary, self._body_limit):
             raw = content[item.start : item.end]
             if item.kind == "body":
@@ -95,13 +100,10 @@ class Checks:
             if isinstance(new, Deferred):
                 return new
             if new != raw:
-                out.append(content[used : item.start])
-                out.append(new)
-                used = item.end
+                edits.append((item.start, item.end, new))
             if findings.stopped:
                 break
-        out.append(content[used:])
-        return b"".join(out)
+        return edits
 
     async def _body_line(self, raw: bytes, findings: Findings) -> bytes | Deferred:
         if len(raw) <= self._line_limit:

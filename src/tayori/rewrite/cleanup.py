@@ -9,13 +9,14 @@ that is configured, one bounded scan of the header is all. A table that cannot a
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from tayori.config.settings import Settings
 from tayori.protocol.headers import Field, fields, header_end
-from tayori.rewrite.checks import Checks, Findings
+from tayori.rewrite.checks import Checks, Edit, Findings
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.headerfix import HeaderFix
 from tayori.rewrite.mapping import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, Canonical, Mapper, TooMany, Virtual
@@ -24,16 +25,22 @@ from tayori.rewrite.targets import parse_destinations
 from tayori.tables.maps import Maps
 from tayori.tables.registry import Tables
 
+if TYPE_CHECKING:
+    from tayori.protocol.headers import View
+
 QUEUE_ERROR = (451, "4.3.0", "Error: queue file write error")
+HEADER_TOO_LARGE = (552, "5.3.4", "Message header size exceeds fixed limit")
 TOO_MANY_HOPS = (554, "5.4.0", "Error: too many hops")
 EXPANSION = (451, "4.6.0", "Alias expansion error")
+HEADER_MOST = 1024 * 1024
+"""Bytes of a header that are taken into memory, of a message that is not."""
 NO_MAPPINGS = "no_address_mappings"
 NO_CHECKS = "no_header_body_checks"
 
 
 class Incoming(msgspec.Struct, frozen=True):
     """A message as accepted. `sender` is "" for <>; `recipients` as the client named them; `content` has LF
-    line ends and no Received of ours; `trace` (header fields, LF ended) goes on top.
+    line ends and no Received of ours, and may be a mapped file; `trace` (header fields, LF ended) goes on top.
 
     `remote`: False for sendmail and local_header_rewrite_clients. `now` is seconds since the epoch. `full_name`
     is sendmail's -F. `internal`: born here (bounces): no blind copies, no checks. `about` describes the session
@@ -43,7 +50,7 @@ class Incoming(msgspec.Struct, frozen=True):
 
     sender: str
     recipients: tuple[Rewritten, ...]
-    content: bytes
+    content: View
     trace: bytes = b""
     remote: bool = True
     now: float = 0.0
@@ -181,6 +188,9 @@ class Cleanup:
     async def _content(self, message: Incoming, cleaned: Cleaned) -> Cleaned:
         content = message.content
         end = header_end(content)
+        mapped = not isinstance(content, bytes)
+        if mapped and end > HEADER_MOST:
+            return replace(cleaned, reject=HEADER_TOO_LARGE, notes=(f"message rejected: header of {end} bytes",))
         head = content[:end]
         hops = message.trace.count(b"Received:")
         message_id = ""
@@ -204,8 +214,11 @@ class Cleanup:
             return Cleaned(
                 cleaned.sender,
                 cleaned.recipients,
-                b"".join((message.trace, head, gap, content[end:])) if gap else message.trace + content,
+                b"".join((message.trace, head, gap, b"" if mapped else content[end:]))
+                if gap or mapped
+                else message.trace + content,
                 message_id,
+                cut=end,
             )
         return await self._worked(message, cleaned, fields(head), end, gap, checking, rewriting)
 
@@ -223,7 +236,7 @@ class Cleanup:
         findings = Findings(about=message.about)
         trace = message.trace
         header = self._headers.trimmed(header)
-        rest = message.content[end:]
+        edits: list[Edit] = []
         if checking:
             header = fields(trace) + header
             trace = b""
@@ -234,7 +247,7 @@ class Cleanup:
             body = await self._checks.rest(message.content, end, header, findings)
             if isinstance(body, Deferred):
                 return _refused(message, QUEUE_ERROR, body.why)
-            rest = body
+            edits = body
         names = {one.name for one in header}
         header = [one for one in header if one.name not in self._headers.drop]
         if rewriting:
@@ -259,14 +272,27 @@ class Cleanup:
         return Cleaned(
             cleaned.sender,
             recipients,
-            b"".join((trace, block, gap, rest)),
+            b"".join((trace, block, gap, *_rest(message.content, end, edits))),
             found.value.decode("utf-8", "surrogateescape") if found else "",
             findings.reject,
             findings.hold,
             findings.discard,
             "" if findings.redirect else findings.filter,
             tuple(findings.notes),
+            end,
+            tuple(edits),
         )
+
+
+def _rest(content: View, at: int, edits: list[Edit]) -> list[bytes]:
+    """What follows the header, its edits made; nothing of a mapped file, which is not to be read whole."""
+    if not isinstance(content, bytes):
+        return []
+    out: list[bytes] = []
+    for start, end, new in edits:
+        out += (content[at:start], new)
+        at = end
+    return [*out, content[at:]]
 
 
 def _value(head: bytes, at: int) -> str:

@@ -78,7 +78,9 @@ class Cleaned(msgspec.Struct, frozen=True):
     """A message ready for the queue: `content` with CRLF turned to LF, trace headers on top.
 
     `reject`: (enhanced code, text) when header_checks or limits refuse it. `hold`, `discard`, `filter`
-    come from header_checks(5) actions.
+    come from header_checks(5) actions. Of a message that lies in a file (`Incoming.content` is mapped) `content` is
+    only the new header; it takes the place of the first `cut` bytes, and `edits` are made in the rest: what stands
+    from start to end becomes the bytes.
     """
 
     sender: str
@@ -90,3 +92,5 @@ class Cleaned(msgspec.Struct, frozen=True):
     discard: bool = False
     filter: str = ""
     notes: tuple[str, ...] = ()
+    cut: int = 0
+    edits: tuple[tuple[int, int, bytes], ...] = ()

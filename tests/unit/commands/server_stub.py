@@ -43,7 +43,10 @@ class ServerStub:
                     answer = self._answer(question)
                     if not answer:
                         break
+                    pieces = answer.pop("pieces", [])
                     ipc.send(sock, ipc.encode(answer))
+                    for piece in pieces:  # type: ignore[attr-defined]
+                        ipc.send(sock, piece)
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

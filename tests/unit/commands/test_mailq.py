@@ -40,7 +40,7 @@ def answer(question: dict[str, object]) -> dict[str, object]:
     if question["op"] == "content":
         if question["id"] != "1A":
             return {"ok": False, "error": f"{question['id']}: no such message", "code": 66}
-        return {"ok": True, "message": ROWS[1], "content": b"Subject: x\nTo: y\n\nbody\n"}
+        return {"ok": True, "message": ROWS[1], "pieces": [b"Subject: x\nTo: y\n", b"\nbo", b"dy\n", b""]}
     if question["op"] in ("delete", "hold", "release", "requeue"):
         ids = question["ids"]
         assert isinstance(ids, list)

@@ -131,7 +131,7 @@ def test_arguments_are_never_shell_text() -> None:
 
 def test_flags_dress_the_message() -> None:
     request = Request("nh", "me@a.example", (ODD,), Attributes(), 0)
-    got = dressed(command("flags=BDFORq>.", "argv=x"), request, CONTENT, 0).split(b"\n")
+    got = b"".join(dressed(command("flags=BDFORq>.", "argv=x"), request, CONTENT, 0)).split(b"\n")
     assert got[0].startswith(b"From me@a.example  Thu Jan  1 ")
     assert got[1:4] == [
         b"Return-Path: <me@a.example>",
@@ -139,8 +139,8 @@ def test_flags_dress_the_message() -> None:
         b'Delivered-To: "We ird+Ext"@PipeOk.example',
     ]
     assert got[4:] == [b"Subject: hello", b"", b">From here", b"..dot", b"body", b"", b""]
-    assert dressed(command("eol=\\r\\n", "argv=x"), request, b"a\nb\n", 0) == b"a\r\nb\r\n"
-    assert dressed(command("argv=x"), request, CONTENT, 0) == CONTENT
+    assert b"".join(dressed(command("eol=\\r\\n", "argv=x"), request, b"a\nb\n", 0)) == b"a\r\nb\r\n"
+    assert b"".join(dressed(command("argv=x"), request, CONTENT, 0)) == CONTENT
 
 
 def test_d_flag_runs_once_per_recipient(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tayori.protocol.smtp_framing import Body, Framing, Line
+from tayori.protocol.smtp_framing import TAIL, Body, Framing, Line
 
 PIECES = st.lists(
     st.sampled_from(
@@ -52,6 +52,36 @@ def test_a_body_is_the_same_however_it_is_cut(data: bytes, places: list[int], mo
     assert whole.body() == found
     assert b"\r" not in found.content
     assert found.size == len(re.split(rb"\.\r*\n\Z", data[:end])[0])
+
+
+@given(
+    PIECES,
+    st.lists(st.integers(0, 400), max_size=12),
+    st.sampled_from(MODES),
+    st.booleans(),
+    st.sampled_from([0, 20, 200]),
+)
+def test_a_body_in_pieces_is_the_same(data: bytes, places: list[int], mode: str, stray: bool, limit: int) -> None:
+    data += b"\r\n.\r\nNOOP\r\n"
+    whole = Framing(mode, stray_cr=stray)
+    whole.start_body(limit)
+    whole.feed(data)
+    wanted = whole.body()
+    framing = Framing(mode, stray_cr=stray)
+    framing.start_body(limit)
+    taken: list[bytes] = []
+    found: Body | None = None
+    for part in cut(data, places):
+        framing.feed(part)
+        found = found or framing.body()
+        if found is None and framing.pending() > 2 * TAIL:
+            taken.append(framing.take())
+    assert found is not None and wanted is not None
+    assert (found.size, found.content is None) == (wanted.size, wanted.content is None)
+    if wanted.content is not None and found.content is not None:
+        assert b"".join((*taken, found.content)) == wanted.content
+        assert found.bare == wanted.bare
+    assert framing.line() == whole.line()
 
 
 @given(PIECES, st.lists(st.integers(0, 400), max_size=12), st.sampled_from(MODES), st.integers(1, 40))

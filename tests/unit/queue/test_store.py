@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tayori.queue.content import THRESHOLD as FILE_THRESHOLD
+from tayori.queue.content import blocks
 from tayori.queue.lock import TurnLock
 from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient, Settlement
-from tayori.queue.store import FILE_THRESHOLD, Store, translate
+from tayori.queue.store import Store, translate
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def test_a_failed_commit_leaves_nothing(store: Store) -> None:
 def test_large_content_lies_in_a_file(store: Store) -> None:
     content = b"z" * (FILE_THRESHOLD + 1)
     keep(store, message(0xABC, content))
-    assert store.content_path(0xABC).read_bytes() == content == store.content(0xABC)
+    assert store.content_path(0xABC).read_bytes() == content == b"".join(blocks(store.content(0xABC)))
     assert store.delete(0xABC)
     assert not store.content_path(0xABC).exists()
 

@@ -124,6 +124,20 @@ def demand(sock: socket.socket, question: dict[str, object]) -> dict[str, object
     return answer
 
 
+def content(sock: socket.socket) -> Iterator[bytes]:
+    """The pieces of content that follow the answer to `content`. Raises Failed when the server goes away."""
+    while True:
+        try:
+            piece = ipc.receive(sock)
+        except (OSError, ipc.BadFrame) as error:
+            raise Failed(f"no answer from the server: {error}", EX_TEMPFAIL) from error
+        if piece is None:
+            raise Failed("the server went away in the middle of the message", EX_TEMPFAIL)
+        if not piece:
+            return
+        yield piece
+
+
 def queue(sock: socket.socket) -> Iterator[dict[str, object]]:
     """Every queued message, page by page, in the order of their numbers. Raises Failed."""
     after = 0

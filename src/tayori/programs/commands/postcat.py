@@ -11,6 +11,7 @@ from __future__ import annotations
 import getopt
 import sys
 import time
+from collections.abc import Iterable, Iterator
 
 from tayori.config.origin import ConfigError
 from tayori.programs.commands.control import (  # fmt: skip
@@ -21,6 +22,7 @@ from tayori.programs.commands.control import (  # fmt: skip
     complain,
     configuration,
     connect,
+    content,
     demand,
     queue_name,
     shown,
@@ -39,7 +41,8 @@ def main(argv: list[str]) -> int:
         parts = {part for part in "beh" if f"-{part}" in chosen} or set("beh")
         with connect(configuration(chosen.get("-c", ""))) as sock:
             for identifier in identifiers:
-                _show(demand(sock, {"op": "content", "id": identifier}), identifier, parts)
+                answer = demand(sock, {"op": "content", "id": identifier})
+                _show(answer, content(sock), identifier, parts)
         return EX_OK
     except getopt.GetoptError as error:
         complain("postcat", f"{error.msg}\n{USAGE}")
@@ -54,11 +57,24 @@ def main(argv: list[str]) -> int:
         return error.code
 
 
-def _show(answer: dict[str, object], identifier: str, parts: set[str]) -> None:
+def _halves(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Pieces of the header ("h") and of the body ("b"), which begins with the empty line."""
+    half, tail = "h", b""
+    for piece in pieces:
+        data = tail + piece
+        end = data.find(b"\n\n") if half == "h" else -1
+        if end >= 0:
+            yield "h", data[: end + 1]
+            half, data = "b", data[end + 1 :]
+        # the first of two line ends may stand at the end of a piece
+        tail = data[-1:] if half == "h" else b""
+        yield half, data[: len(data) - len(tail)]
+    yield half, tail
+
+
+def _show(answer: dict[str, object], pieces: Iterable[bytes], identifier: str, parts: set[str]) -> None:
     """Print the wanted parts of one message; markers only where the envelope is asked for, as Postfix does."""
     out = sys.stdout.buffer
-    content = answer.get("content")
-    data = content if isinstance(content, bytes) else b""
     message = answer.get("message")
     if "e" in parts and isinstance(message, dict):
         name = f"{queue_name(message)}/{identifier}"
@@ -72,9 +88,9 @@ def _show(answer: dict[str, object], identifier: str, parts: set[str]) -> None:
             lines.append(f"recipient: {shown(recipient.get('address'))}")
         lines.append(f"*** MESSAGE CONTENTS {name} ***")
         out.write("\n".join(lines).encode() + b"\n")
-    end = data.find(b"\n\n")
-    header, body = (data, b"") if end < 0 else (data[: end + 1], data[end + 1 :])
-    out.write((header if "h" in parts else b"") + (body if "b" in parts else b""))
+    for half, data in _halves(pieces):
+        if half in parts:
+            out.write(data)
     if "e" in parts:
         out.write(f"*** MESSAGE FILE END {identifier} ***\n".encode())
     out.flush()

@@ -22,7 +22,7 @@ import msgspec
 
 from tayori.config.settings import Settings
 from tayori.net.system import probe
-from tayori.programs.commands.control import Failed, connect, demand, queue
+from tayori.programs.commands.control import Failed, connect, content, demand, queue
 from tayori.programs.commands.explain import objects
 from tayori.programs.commands.history_options import EX_NONE, EX_OK, parser, run
 from tayori.programs.explain.text import shorten
@@ -94,10 +94,10 @@ class Waiting:
         if self._sock is None or record.queue_id not in self._ids:
             return b""
         try:
-            found = demand(self._sock, {"op": "content", "id": record.queue_id}).get("content")
+            demand(self._sock, {"op": "content", "id": record.queue_id})
+            text = b"".join(content(self._sock))
         except Failed:
             return b""
-        text = found if isinstance(found, bytes) else b""
         first = next(iter(fields(text[: header_end(text)])), None)
         return text[len(first.raw) :] if first is not None and first.name == "received" else text
 

@@ -17,8 +17,10 @@ from tayori.programs.maillog import MailLog
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.received import Trace, received, rfc5322_date
 from tayori.protocol.reply import Reply
+from tayori.queue.content import THRESHOLD, Content
 from tayori.queue.engine import SqliteQueue
-from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient
+from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient, Stored
+from tayori.queue.spool import Spool
 from tayori.rewrite.cleanup import Cleanup, Incoming
 from tayori.rewrite.results import Cleaned, Rewritten
 from tayori.tables.matchlist import MatchList
@@ -39,6 +41,7 @@ class Intake:
     """One per worker; `dispatcher` is set once it stands."""
 
     dispatcher: Dispatcher
+    in_memory = THRESHOLD
 
     def __init__(
         self,
@@ -65,6 +68,10 @@ class Intake:
     def room(self, size: int) -> bool:
         """Whether the queue's disk has room."""
         return self._queue.room(size)
+
+    def spool(self, number: int) -> Spool:
+        """Where a large message goes while it comes in."""
+        return self._queue.spool(number)
 
     async def flush_site(self, site: str) -> bool:
         """ETRN: try now what waits for a site of fast_flush_domains; False for any other."""
@@ -128,6 +135,10 @@ class Intake:
             queue_id=transaction.queue_id,
         )
         incoming, forced = _with_effects(incoming, transaction.effects)
+        if envelope.spool is not None:
+            return await self.keep_spool(
+                envelope.spool, number, incoming, attributes, envelope.started or now, forced
+            )
         return await self.keep(number, incoming, attributes, envelope.started or now, forced)
 
     async def keep(
@@ -135,6 +146,33 @@ class Intake:
     ) -> Reply:
         """Clean and keep; the reply a client gets. Nothing is kept unless it is a 250."""
         cleaned = await self._cleanup.clean(incoming)
+        return self._refusal(number, cleaned) or await self._accept(
+            _message(number, arrival, cleaned, cleaned.content, attributes, forced)
+        )
+
+    async def keep_spool(
+        self,
+        spool: Spool,
+        number: int,
+        incoming: Incoming,
+        attributes: Attributes,
+        arrival: float,
+        forced: Forced = NOTHING,
+    ) -> Reply:
+        """`keep` for a message whose content lies in `spool`, whatever `incoming` says. Who has it calls `end`."""
+        try:
+            with spool.view() as view:
+                cleaned = await self._cleanup.clean(replace(incoming, content=view))
+            refusal = self._refusal(number, cleaned)
+            if refusal is not None:
+                return refusal
+            content = await spool.finish(cleaned.content, cleaned.cut, cleaned.edits)
+        except (QueueFull, QueueBroken) as error:
+            return self._not_kept(number, error)
+        return await self._accept(_message(number, arrival, cleaned, content, attributes, forced), spool)
+
+    def _refusal(self, number: int, cleaned: Cleaned) -> Reply | None:
+        """The reply to a message that is not kept: refused, or thrown away."""
         queue_id = f"{number:X}"
         for note in cleaned.notes:
             self.log.line("cleanup", f"{queue_id}: {note}")
@@ -143,17 +181,27 @@ class Intake:
         self.log.line("cleanup", f"{queue_id}: message-id={cleaned.message_id}")
         if cleaned.discard or not cleaned.recipients:
             return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
-        message = _message(number, arrival, cleaned, attributes, forced)
-        hot = not message.hold and self.dispatcher.has_room(message.size)
-        try:
-            await self._queue.accept(message, owned=hot)
-        except QueueFull:
-            self.log.line("smtpd", f"warning: {queue_id}: not enough space for the queue")
+        return None
+
+    def _not_kept(self, number: int, error: QueueFull | QueueBroken) -> Reply:
+        if isinstance(error, QueueFull):
+            self.log.line("smtpd", f"warning: {number:X}: not enough space for the queue")
             return say.NO_SPACE
-        except QueueBroken as error:
-            self.log.line("smtpd", f"warning: {queue_id}: queue write error: {error}")
-            return say.QUEUE_ERROR
-        if not attributes.client_address:
+        self.log.line("smtpd", f"warning: {number:X}: queue write error: {error}")
+        return say.QUEUE_ERROR
+
+    async def _accept(self, message: Message, spool: Spool | None = None) -> Reply:
+        """Durable, then on its way."""
+        queue_id = message.id
+        hot = not message.hold and self.dispatcher.has_room(message.size)
+        accepted = self._queue.accept(message, owned=hot)
+        if spool is not None:
+            spool.follow(accepted)
+        try:
+            await accepted
+        except (QueueFull, QueueBroken) as error:
+            return self._not_kept(message.number, error)
+        if not message.attributes.client_address:
             self.history.handed_in(message)
         where = "queue active" if hot else "queue hold" if message.hold else "queue deferred"
         self.log.line(
@@ -167,12 +215,13 @@ class Intake:
     async def reborn(self, message: Message) -> Message | None:
         """A message born inside (bounce, forward): its addresses go through cleanup, its content does not change
         but for what cleanup adds; None when nobody is left to get it."""
+        whole = message.content or b""
         incoming = Incoming(
             sender=message.sender,
             recipients=tuple(
                 Rewritten(r.address, r.original or r.address, r.notify, r.orcpt) for r in message.recipients
             ),
-            content=message.content or b"",
+            content=whole if isinstance(whole, bytes) else whole.header + b"\n",
             remote=False,
             now=message.arrival,
             queue_id=message.id,
@@ -183,11 +232,14 @@ class Intake:
             return message
         if not cleaned.recipients:
             return None
+        content: Content = cleaned.content
+        if isinstance(whole, Stored):
+            content = Stored((cleaned.content[:-1], *whole.parts[1:]))
         return msgspec.structs.replace(
             message,
             sender=cleaned.sender,
-            content=cleaned.content,
-            size=len(cleaned.content),
+            content=content,
+            size=len(content),
             recipients=tuple(_recipient(n, r) for n, r in enumerate(cleaned.recipients, start=1)),
         )
 
@@ -212,7 +264,7 @@ def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> t
 
 
 def _message(
-    number: int, arrival: float, cleaned: Cleaned, attributes: Attributes, forced: Forced = NOTHING
+    number: int, arrival: float, cleaned: Cleaned, content: Content, attributes: Attributes, forced: Forced
 ) -> Message:
     # FILTER of a table or of checks wins over content_filter (access(5), header_checks(5))
     chosen = forced.filter or cleaned.filter or attributes.filter
@@ -222,10 +274,10 @@ def _message(
         number=number,
         arrival=arrival,
         sender=cleaned.sender,
-        size=len(cleaned.content),
+        size=len(content),
         attributes=attributes,
         recipients=tuple(_recipient(n, r) for n, r in enumerate(cleaned.recipients, start=1)),
-        content=cleaned.content,
+        content=content,
         hold=forced.hold or bool(cleaned.hold),
     )
 

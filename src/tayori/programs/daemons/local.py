@@ -4,6 +4,11 @@ It takes `Deliver` frames from the workers on a Unix socket and answers `Done` (
 single thread: effective ids belong to the whole process, so nothing may run beside a delivery. Everything that all
 workers have sent by now is one round: grouped by user, written, synced once, answered; meanwhile the next round
 gathers in the sockets. A kill at any point loses nothing: no answer was given, the worker repeats with `recovered`.
+
+What a worker asked for that is dead when its turn comes is not done: another worker may own that message by now, and
+only while this process works on a round can the other's request not be under way (docs/path.md, "When a worker
+dies"). Large messages are read from their content files, a few in each round, so that small ones do not wait behind
+them.
 """
 
 from __future__ import annotations
@@ -11,10 +16,12 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import select
 import selectors
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,10 +37,14 @@ from tayori.delivery.request import Deliver, Done, Result, Target
 from tayori.delivery.rights import Rights
 from tayori.delivery.virtual import VirtualMailboxes
 from tayori.programs import ipc
+from tayori.programs.daemons.layout import Layout
+from tayori.queue.content import Content, Unreadable, close, opened
 
 READ = 1 << 20
 ROUND = 8 << 20
 """Bytes taken from one worker in one round: bounds memory and the time to an answer."""
+ROUND_LARGE = 32 << 20
+"""Bytes of large messages in one round, but always one message."""
 FAREWELL = 5.0
 """Seconds that the last answers may take after SIGTERM."""
 
@@ -49,6 +60,11 @@ class _Connection:
     frames: ipc.Frames = field(default_factory=ipc.Frames)
     out: bytearray = field(default_factory=bytearray)
     closed: bool = False
+    poll: select.poll = field(default_factory=select.poll)
+
+    def gone(self) -> bool:
+        """Whether the worker has hung up or died by now, whatever of its requests is still unread."""
+        return self.closed or bool(self.poll.poll(0))
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +74,12 @@ class _Job:
     connection: _Connection
     request: Deliver
     results: list[Result] = field(default_factory=list)
+    content: Content = b""
+
+    def end(self) -> None:
+        """Close what was opened for it."""
+        close(self.content)
+        self.content = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +96,8 @@ class _Locked:
 class Deliverer:
     """Does rounds of deliveries; knows nothing of sockets. Answers are left in each job's `results`."""
 
-    def __init__(self, settings: Settings, single_user: bool) -> None:
+    def __init__(self, settings: Settings, single_user: bool, owner: int) -> None:
+        """`owner`: the user whose content files are read."""
         self.rights = Rights(single_user)
         self._local = LocalMailboxes(settings, Users.configured(settings))
         self._virtual = VirtualMailboxes(settings, self.rights.fixed)
@@ -86,12 +109,16 @@ class Deliverer:
         self._delay = settings.seconds("deliver_lock_delay")
         self._stale = settings.seconds("stale_lock_time")
         self.waiting: list[_Locked] = []
+        self._contents = Layout.of(settings).queue / "content"
+        self._owner = owner
 
     def round(self, jobs: list[_Job]) -> None:
         """Deliver everything in `jobs`; "sent" only after the sync. mbox files that are locked stay in `waiting`."""
         by_user: dict[tuple[int, int], list[tuple[_Job, Target, Place]]] = {}
         count = 0
         for job in jobs:
+            if not self._open(job):
+                continue
             for target in job.request.targets:
                 place = self._local.place(target) if target.kind == "local" else self._virtual.place(target)
                 if isinstance(place, Result):
@@ -115,13 +142,28 @@ class Deliverer:
             assert isinstance(key, _Job)
             key.results.append(result)
 
+    def _open(self, job: _Job) -> bool:
+        """Get at the content; False when it cannot be had, which is the answer then."""
+        request = job.request
+        job.content = request.content
+        if not request.size:
+            return True
+        try:
+            job.content = opened(f"{self._contents}/{request.number:X}", request.size, self._owner)
+        except Unreadable as error:
+            _log.error("%X: %s", request.number, error)
+            text = "queue file read error"
+            job.results += [Result(target.n, "deferred", "4.3.0", text) for target in request.targets]
+            return False
+        return True
+
     def _one(self, batch: Batch, job: _Job, target: Target, place: Place) -> None:
         """One target, with the recipient's rights."""
         result: Result | None
         if place.home and (missing := _home_missing(target, place.home)):
             result = missing
         elif place.maildir:
-            result = batch.add(job, place, target, job.request.content, job.request.recovered)
+            result = batch.add(job, place, target, job.content, job.request.recovered)
         else:
             result = self._append(job, target, place, 1)
         if result is not None:
@@ -131,7 +173,7 @@ class Deliverer:
         """One attempt at an mbox file; None when it is locked and will be tried again."""
         try:
             locks = self._locks[target.kind]
-            return mbox.deliver(place, target, job.request.content, self.rights, locks, self._stale)
+            return mbox.deliver(place, target, job.content, self.rights, locks, self._stale)
         except mbox.Busy as busy:
             if attempt >= self._attempts:
                 return place.failed(target, busy.text)
@@ -152,6 +194,13 @@ class Deliverer:
                 answered.append(locked.job)
         self.rights.root()
         return answered
+
+    def forget(self, gone: Callable[[_Connection], bool]) -> None:
+        """Nobody waits for an answer any more: no mbox file of theirs is waited for."""
+        for locked in self.waiting:
+            if gone(locked.job.connection):
+                locked.job.end()
+        self.waiting = [locked for locked in self.waiting if not gone(locked.job.connection)]
 
 
 def _locks(settings: Settings, name: str) -> tuple[str, ...]:
@@ -185,6 +234,7 @@ class _Server:
         self._allowed = allowed
         self._selector = selectors.DefaultSelector()
         self._connections: set[_Connection] = set()
+        self._large: deque[_Job] = deque()
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ)
         self._selector.register(wake, selectors.EVENT_READ)
@@ -196,13 +246,34 @@ class _Server:
             waiting = self._deliverer.waiting
             now = time.monotonic()
             timeout = max(0.0, min(locked.due for locked in waiting) - now) if waiting else None
-            self._round(self._ready(timeout))
+            self._round(self._turn(self._ready(0.0 if self._large else timeout)))
         self._finish()
 
+    def _turn(self, jobs: list[_Job]) -> list[_Job]:
+        """What is done now: all that is small, and of the large as many as fit."""
+        self._large += [job for job in jobs if job.request.size]
+        now = [job for job in jobs if not job.request.size] if self._large else jobs
+        size = 0
+        while self._large and (not size or size + self._large[0].request.size <= ROUND_LARGE):
+            size += self._large[0].request.size
+            now.append(self._large.popleft())
+        return now
+
+    def _living(self, jobs: list[_Job]) -> list[_Job]:
+        """The jobs of those who still want them: see above."""
+        gone = {connection for connection in {job.connection for job in jobs} if connection.gone()}
+        for connection in gone:
+            self._close(connection)
+        return [job for job in jobs if job.connection not in gone] if gone else jobs
+
     def _round(self, jobs: list[_Job]) -> None:
+        jobs = self._living(jobs)
         if jobs:
             self._deliverer.round(jobs)
-        answered = self._deliverer.again(time.monotonic()) if self._deliverer.waiting else []
+        answered: list[_Job] = []
+        if self._deliverer.waiting:
+            self._deliverer.forget(_Connection.gone)
+            answered = self._deliverer.again(time.monotonic())
         if jobs or answered:
             # every change of rights has cut the tie to the master
             self._tied()
@@ -237,6 +308,7 @@ class _Server:
             return
         sock.setblocking(False)
         connection = _Connection(sock)
+        connection.poll.register(sock, select.POLLRDHUP)
         self._connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
 
@@ -265,7 +337,10 @@ class _Server:
         """Send the Done of each job that has all its results."""
         touched: set[_Connection] = set()
         for job in jobs:
-            if len(job.results) == len(job.request.targets) and not job.connection.closed:
+            if len(job.results) < len(job.request.targets):
+                continue
+            job.end()
+            if not job.connection.closed:
                 done = Done(job.request.seq, tuple(job.results))
                 job.connection.out += ipc.pack(ipc.encode(done))
                 touched.add(job.connection)
@@ -287,7 +362,9 @@ class _Server:
             self._selector.modify(connection.sock, wanted, connection)
 
     def _close(self, connection: _Connection) -> None:
-        """Forget a worker. What it asked for is still delivered: it will repeat, and that makes the same file."""
+        """Forget a worker, and what it asked for that is not begun: it will repeat that, or another will."""
+        if connection.closed:
+            return
         connection.closed = True
         self._connections.discard(connection)
         self._selector.unregister(connection.sock)
@@ -296,7 +373,7 @@ class _Server:
     def _finish(self) -> None:
         """What has arrived whole is done and answered; the rest belongs to the workers' next attempt."""
         self._selector.unregister(self._listener)
-        self._round(self._ready(0))
+        self._round(self._turn(self._ready(0)))
         self._answer(self._deliverer.again(time.monotonic(), last=True))
         end = time.monotonic() + FAREWELL
         while (left := end - time.monotonic()) > 0 and any(connection.out for connection in self._connections):
@@ -313,14 +390,16 @@ def run(
     *,
     allowed_uids: set[int],
     single_user: bool,
+    owner: int = -1,
     tied: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve on a listening Unix stream socket until SIGTERM. Raises ConfigError before it serves anything.
 
-    `allowed_uids`: who may ask, by SO_PEERCRED. `single_user`: nothing is done as anybody else, every file belongs
-    to the process's own user. `tied` renews the tie to the master (parent.py).
+    `allowed_uids`: who may ask, by SO_PEERCRED. `single_user`: nothing is done as anybody else, every file belongs to
+    the process's own user. `owner`: whose the queue's files are (-1: the process's own). `tied` renews the tie to the
+    master (parent.py).
     """
-    deliverer = Deliverer(settings, single_user)
+    deliverer = Deliverer(settings, single_user, owner if owner >= 0 else os.geteuid())
     os.umask(0o077)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -13,6 +13,7 @@ import msgspec
 from tayori.delivery.request import Deliver, Done, Result, Target
 from tayori.net.unixpath import short
 from tayori.programs import ipc
+from tayori.queue.content import Content
 
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0)
 """Seconds before each attempt to connect; after the last the delivery is given up for now."""
@@ -41,9 +42,10 @@ class LocalAgent:
         self._room.set()
 
     async def deliver(
-        self, number: int, content: bytes, targets: tuple[Target, ...], recovered: bool
+        self, number: int, content: Content, targets: tuple[Target, ...], recovered: bool
     ) -> tuple[Result, ...]:
-        """Deliver one message into mailboxes; one Result per target, in no particular order. Raises AgentLost."""
+        """Deliver one message into mailboxes; one Result per target, in no particular order. Raises AgentLost. Large
+        content must lie in the content file of `number`."""
         while self._transport is None or not self._room.is_set():
             if self._transport is None:
                 await self._connect()
@@ -55,7 +57,12 @@ class LocalAgent:
         self._calls[seq] = answer
         if not self._out:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(ipc.pack(ipc.encode(Deliver(seq, number, content, targets, recovered))))
+        request = (
+            Deliver(seq, number, content, targets, recovered)
+            if isinstance(content, bytes)
+            else Deliver(seq, number, b"", targets, recovered, len(content))
+        )
+        self._out.append(ipc.pack(ipc.encode(request)))
         try:
             return await answer
         finally:

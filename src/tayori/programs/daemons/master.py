@@ -343,11 +343,16 @@ class Master:
                 self._release(number, tied)
             elif kind == "local":
                 uids = {os.geteuid(), 0} | ({self.owner.uid} if self.owner else set())
+                owner = self.owner.uid if self.owner else -1
                 ready()
-                local.run(self.local, self.settings, allowed_uids=uids, single_user=self.owner is None, tied=tied)
+                local.run(
+                    self.local, self.settings, allowed_uids=uids, single_user=self.owner is None, owner=owner,
+                    tied=tied,
+                )  # fmt: skip
             elif kind == "pipe":
                 ready()
-                pipes.run(self.pipe, self.settings, self.services, {0} | ({self.owner.uid} if self.owner else set()))
+                owner = self.owner.uid if self.owner else os.geteuid()
+                pipes.run(self.pipe, self.settings, self.services, {0, owner}, owner)
             else:
                 worker.run(self._plan(region, number, tied), ready)
             code = 0
@@ -491,6 +496,7 @@ class Master:
             tied()
         store = Store(self.layout.queue)
         store.release_owner(number)
+        store.sweep(path.name for path in store.content_folder.iterdir())
         store.close()
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -23,6 +23,8 @@ from tayori.delivery.pipe import PipeAgent, pipe_agent
 from tayori.delivery.smtp_job import Attempt
 from tayori.net.stream import Stream, connect_unix
 from tayori.programs import ipc
+from tayori.programs.daemons.layout import Layout
+from tayori.queue.content import Content, Unreadable, close, in_thread, opened
 from tayori.queue.model import Attributes, Recipient
 
 _log = logging.getLogger("tayori.pipe")
@@ -33,11 +35,11 @@ _OUTCOMES: dict[str, type[Delivered] | type[DeferredDelivery] | type[BouncedDeli
 }
 _WORDS = {kind: word for word, kind in _OUTCOMES.items()}
 CONNECT_SECONDS = 10.0
-Content = bytes | Callable[[], Awaitable[bytes]]
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One delivery, as the worker asks for it."""
+    """One delivery, as the worker asks for it. `size` above 0: the message is the last `size` bytes of its content
+    file, and the content frame is empty."""
 
     transport: str
     nexthop: str
@@ -45,6 +47,7 @@ class Job(msgspec.Struct, frozen=True):
     queue_id: str
     recipients: tuple[Recipient, ...]
     attributes: Attributes
+    size: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -53,6 +56,8 @@ class Answer(msgspec.Struct, frozen=True):
     outcomes: dict[int, tuple[str, str, str, str]]
 
 
+GetContent = Callable[[Job, bytes], Content]
+"""What a job is about: its frame, or its content file. Raises Unreadable."""
 _job = msgspec.msgpack.Decoder(Job).decode
 _answer = msgspec.msgpack.Decoder(Answer).decode
 
@@ -119,8 +124,8 @@ class PipeClient:
     ) -> Attempt:
         """Deferred when the process cannot be reached or dies; the command may then have run."""
         everyone = tuple(recipients)
-        data = content if isinstance(content, bytes) else await content()
-        job = Job(self._transport, nexthop, sender, queue_id, everyone, attributes or Attributes())
+        data, size = (content, 0) if isinstance(content, bytes) else (b"", len(content))
+        job = Job(self._transport, nexthop, sender, queue_id, everyone, attributes or Attributes(), size)
         try:
             stream = await connect_unix(self._path, timeout=CONNECT_SECONDS)
             try:
@@ -162,12 +167,22 @@ def agents(settings: Settings, services: Iterable[Service]) -> dict[str, Runner]
     return found
 
 
-def run(listener: socket.socket, settings: Settings, services: Iterable[Service], allowed_uids: set[int]) -> None:
-    """Serve until SIGTERM; commands that run then are waited for by nobody, their mail is tried again."""
-    asyncio.run(_serve(listener, agents(settings, services), allowed_uids))
+def run(
+    listener: socket.socket, settings: Settings, services: Iterable[Service], allowed_uids: set[int], owner: int
+) -> None:
+    """Serve until SIGTERM; commands that run then are waited for by nobody, their mail is tried again. `owner`: whose
+    the queue's files are."""
+    contents = str(Layout.of(settings).queue / "content")
+
+    def content(job: Job, data: bytes) -> Content:
+        return opened(f"{contents}/{int(job.queue_id, 16):X}", job.size, owner) if job.size else data
+
+    asyncio.run(_serve(listener, agents(settings, services), allowed_uids, content))
 
 
-async def _serve(listener: socket.socket, found: dict[str, Runner], allowed_uids: set[int]) -> None:
+async def _serve(
+    listener: socket.socket, found: dict[str, Runner], allowed_uids: set[int], content: GetContent
+) -> None:
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, end.set)
@@ -177,7 +192,7 @@ async def _serve(listener: socket.socket, found: dict[str, Runner], allowed_uids
         if stream.peer_uid() not in allowed_uids:
             stream.abort()
             return
-        task = loop.create_task(_one(stream, found))
+        task = loop.create_task(_one(stream, found, content))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -188,9 +203,10 @@ async def _serve(listener: socket.socket, found: dict[str, Runner], allowed_uids
         await asyncio.wait(tasks, timeout=5.0)
 
 
-async def _one(stream: Stream, found: dict[str, Runner]) -> None:
+async def _one(stream: Stream, found: dict[str, Runner], content: GetContent) -> None:
     frames = ipc.Frames()
     got: list[bytes] = []
+    data: Content = b""
     try:
         while len(got) < 2:
             chunk = await stream.read()
@@ -199,15 +215,17 @@ async def _one(stream: Stream, found: dict[str, Runner]) -> None:
             got.extend(frames.feed(chunk))
         job = _job(got[0])
         agent = found.get(job.transport) or Unavailable(f"there is no pipe service {job.transport}")
+        data = await in_thread(content, job, got[1])
         attempt = await agent.deliver(
-            job.nexthop, job.sender, got[1], job.recipients, job.attributes, queue_id=job.queue_id
+            job.nexthop, job.sender, data, job.recipients, job.attributes, queue_id=job.queue_id
         )
         answer = Answer({n: _row(outcome) for n, outcome in attempt.items()})
         stream.write(ipc.pack(msgspec.msgpack.encode(answer)))
         await stream.drain()
-    except (ipc.BadFrame, msgspec.DecodeError, OSError, TimeoutError) as error:
+    except (ipc.BadFrame, msgspec.DecodeError, OSError, TimeoutError, Unreadable, ValueError) as error:
         _log.warning("a delivery was given up: %s", error)
     finally:
+        close(data)
         stream.close()
 
 

@@ -22,8 +22,9 @@ from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
 from tayori.protocol.received import rfc5322_date
+from tayori.queue.content import Content, Unreadable, read
 from tayori.queue.engine import SqliteQueue
-from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull
+from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Stored
 from tayori.rewrite.cleanup import Incoming
 from tayori.rewrite.results import Rewritten
 
@@ -116,10 +117,13 @@ class Submit:
                     answer = await self._submit(request, waiting.pop(0), uid)
                 else:
                     answer = await self._other(request, uid)
+                content = answer.pop("content", None)
                 stream.write(ipc.pack(ipc.encode(answer)))
                 await stream.drain()
+                if isinstance(content, bytes | Stored):
+                    await _send(stream, content)
                 self._busy.discard(stream)
-        except (ipc.BadFrame, ConnectionError, TimeoutError) as error:
+        except (ipc.BadFrame, ConnectionError, TimeoutError, Unreadable) as error:
             _log.info("submit socket: %s", error or type(error).__name__)
         finally:
             self._busy.discard(stream)
@@ -264,6 +268,7 @@ class Submit:
         return answer
 
     async def _content(self, request: Answer, uid: int) -> Answer:
+        """The answer to postcat; frames of content follow it, an empty one at the end."""
         self._powerful_only(uid)
         number = _number(request)
         message = await self._queue.call(lambda store: store.get(number))
@@ -279,6 +284,15 @@ class Submit:
     async def _status(self, request: Answer, uid: int) -> Answer:
         count = await self._queue.call(lambda store: store.count())
         return {"ok": True, "queued": count, "active": self._dispatcher.active, "pid": os.getpid()}
+
+
+async def _send(stream: Stream, content: Content) -> None:
+    """Frames of content, an empty one at the end. Raises ConnectionError, TimeoutError, Unreadable."""
+    async for piece in read(content):
+        stream.write(ipc.pack(piece))
+        await stream.drain()
+    stream.write(ipc.pack(b""))
+    await stream.drain()
 
 
 def _integer(request: Answer, name: str, default: int) -> int:

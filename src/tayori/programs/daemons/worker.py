@@ -38,6 +38,7 @@ from tayori.programs.daemons.submit import Submit
 from tayori.programs.history.history import History
 from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.engine import SqliteQueue
+from tayori.queue.model import QueueBroken, QueueFull
 from tayori.sasl.authenticator import Authenticator
 from tayori.sasl.board import LoginBoard
 from tayori.schedule.backoff import Backoff
@@ -134,6 +135,7 @@ class _Worker:
         await pickup.look()
         picking = loop.create_task(pickup.run())
         ready()
+        await self._sweep(queue)
         await self.end.wait()
         watching.cancel()
         picking.cancel()
@@ -187,6 +189,16 @@ class _Worker:
         self.sessions.pop(session, None)
         if self.retiring and not self.sessions:
             self.idle.set()
+
+    async def _sweep(self, queue: SqliteQueue) -> None:
+        """What the one whose place we take was writing when it died."""
+        try:
+            removed = await queue.sweep()
+        except (QueueFull, QueueBroken, OSError) as error:
+            self.plan.log.line("worker", f"warning: content files cannot be looked through: {error}")
+            return
+        if removed:
+            self.plan.log.line("worker", f"{removed} content files without a message were removed")
 
     def _stop(self, retire: bool) -> None:
         self.retiring = retire and not self.end.is_set()

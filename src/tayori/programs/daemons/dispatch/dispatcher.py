@@ -1,8 +1,9 @@
 """The dispatcher: every message that this worker owns, from accepted or claimed to settled (qmgr(8)).
 
-A just-accepted message is delivered from the bytes still in memory; everything else is claimed from the queue
-when due. Memory is bounded: beyond MEMORY bytes of content in hand, or `limit` messages, new mail is left in the
-queue for a later claim. A dead destination costs its messages a look, never a connection, and nobody else's time.
+A just-accepted message is delivered from the bytes still in memory; everything else is claimed from the queue when
+due. Memory is bounded: beyond MEMORY bytes of content in hand (of a large message a part counts), or `limit`
+messages, new mail is left in the queue for a later claim. A dead destination costs its messages a look, never a
+connection, and nobody else's time.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from tayori.programs.daemons.dispatch.settle import Settler
 from tayori.programs.daemons.dispatch.ways_out import WaysOut
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
+from tayori.queue.content import weight
 from tayori.queue.engine import SqliteQueue
-from tayori.queue.model import Message, QueueBroken, QueueFull, Recipient, Settlement
+from tayori.queue.model import ContentLost, Message, QueueBroken, QueueFull, Recipient, Settlement, Stored
 from tayori.rewrite.resolve import Resolver
 from tayori.rewrite.results import Deferred, Resolved
 
 MEMORY = 64 * 1024 * 1024
 CLAIM = 100
+LOST_WAIT = 300
+"""Seconds between two looks for a content file that is not there."""
 POLL = 1.0
 AT_ONCE: dict[str, Callable[[str], DeliveryOutcome]] = {"error": error, "retry": retry, "discard": discard}
 _log = logging.getLogger("tayori.qmgr")
@@ -85,11 +89,11 @@ class Dispatcher:
 
     def has_room(self, size: int) -> bool:
         """Whether a new message may be delivered from memory; else it waits in the queue for a claim."""
-        return not self._draining and len(self._tasks) < self._limit and self._bytes + size <= MEMORY
+        return not self._draining and len(self._tasks) < self._limit and self._bytes + weight(size) <= MEMORY
 
     def start(self, message: Message) -> None:
         """Deliver a message that this worker owns."""
-        self._bytes += message.size
+        self._bytes += weight(message.size)
         self._tasks[message.number] = asyncio.create_task(self._guarded(message))
 
     def wake(self) -> None:
@@ -147,6 +151,9 @@ class Dispatcher:
     async def _guarded(self, message: Message) -> None:
         try:
             await self._deliver(message)
+        except ContentLost as error:
+            _log.error("%s: its content is lost, the message stays in the queue: %s", message.id, error)
+            await self._put_back(message, LOST_WAIT, "its content is lost: see the log of the mail system")
         except (QueueFull, QueueBroken) as error:
             _log.error("%s: the queue cannot give what it takes: %s", message.id, error)
             await self._put_back(message, 60, "queue file read error")
@@ -155,7 +162,7 @@ class Dispatcher:
             _log.exception("%s: delivery failed unexpectedly; tried again later", message.id)
             await self._put_back(message, 300, "internal error")
         finally:
-            self._bytes -= message.size
+            self._bytes -= weight(message.size)
             self._tasks.pop(message.number, None)
 
     async def _put_back(self, message: Message, seconds: float, reason: str) -> None:
@@ -174,8 +181,7 @@ class Dispatcher:
             try:
                 content = await self._queue.content(message.number)
             except KeyError:
-                _log.error("%s: its content is gone; the message cannot be delivered", message.id)
-                await self._queue.settle(Settlement(message.number, finished=True))
+                _log.warning("%s: somebody has deleted it meanwhile", message.id)
                 return
         ready = tuple(r for r in message.recipients if r.due <= begun)
         waiting = tuple(r for r in message.recipients if r.due > begun)
@@ -190,7 +196,10 @@ class Dispatcher:
                     message.number, status, end.address or recipient.address, recipient.original, end.outcome
                 )
         settlement = await self._settler.settle(work, ended, waiting, now)
-        await self._queue.settle(settlement)
+        if isinstance(content, Stored):
+            await self._queue.settle_large(settlement)
+        else:
+            await self._queue.settle(settlement)
         if settlement.finished:
             self._qmgr(f"{message.id}: removed")
         if settlement.messages:

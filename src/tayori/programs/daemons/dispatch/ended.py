@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
+from tayori.queue.content import Content, header
 from tayori.queue.model import Message, Recipient
 
 
@@ -34,8 +35,13 @@ class Work:
     """One message on its way: its content, and when this attempt began."""
 
     message: Message
-    content: bytes
+    content: Content
     begun: float
+
+    @property
+    def header(self) -> bytes:
+        """The header; of a small message all of it."""
+        return header(self.content)
 
 
 STATUS = {Delivered: "sent", BouncedDelivery: "bounced"}

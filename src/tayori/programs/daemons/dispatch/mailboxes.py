@@ -49,7 +49,7 @@ class Mailboxes:
         targets: list[Target] = []
         owners: list[tuple[Recipient, str, bool]] = []
         for recipient in local:
-            if loops(work.content, recipient.address):
+            if loops(work.header, recipient.address):
                 text = f"mail forwarding loop for {recipient.address}"
                 ended.append(Ended(recipient, BouncedDelivery(text, "5.4.6", "local"), "local"))
             else:

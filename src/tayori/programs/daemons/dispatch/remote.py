@@ -13,7 +13,8 @@ import msgspec
 from tayori.delivery.outcome import DeferredDelivery
 from tayori.delivery.smtp_job import Attempt
 from tayori.programs.daemons.dispatch.ended import Ended, Work
-from tayori.queue.model import Attributes, Recipient
+from tayori.queue.content import Content
+from tayori.queue.model import Attributes, Recipient, Stored
 from tayori.rewrite.generic import Generic
 from tayori.rewrite.results import Deferred
 from tayori.schedule.destinations import Busy, Dead, Destinations, Go
@@ -31,7 +32,7 @@ class Agent(Protocol):
         self,
         nexthop: str,
         sender: str,
-        content: bytes,
+        content: Content,
         recipients: Iterable[Recipient],
         attributes: Attributes | None = None,
         queue_id: str = "",
@@ -106,16 +107,19 @@ class Remote:
 
     async def _presentable(
         self, program: str, work: Work, group: tuple[Recipient, ...]
-    ) -> tuple[str, bytes, tuple[Recipient, ...]] | Deferred:
+    ) -> tuple[str, Content, tuple[Recipient, ...]] | Deferred:
         """Sender, content and recipients as smtp_generic_maps or lmtp_generic_maps show them."""
         generic = self._generic.get(program)
         if not generic:
             return work.message.sender, work.content, group
-        sender, content = await generic.map(work.message.sender), await generic.content(work.content)
+        sender, header = await generic.map(work.message.sender), await generic.content(work.header)
         if isinstance(sender, Deferred):
             return sender
-        if isinstance(content, Deferred):
-            return content
+        if isinstance(header, Deferred):
+            return header
+        content: Content = header
+        if isinstance(work.content, Stored):
+            content = Stored((header, *work.content.parts[1:]))
         named = []
         for recipient in group:
             address = await generic.map(recipient.address)

@@ -9,13 +9,14 @@ from datetime import datetime
 import msgspec
 
 from tayori.bounce.options import BounceOptions
-from tayori.bounce.report import report
+from tayori.bounce.report import only_headers, report
 from tayori.bounce.rules import Entry, Kind, notices
 from tayori.config.settings import Settings
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered
 from tayori.programs.daemons.dispatch.ended import Ended, Work, log_line
 from tayori.protocol.received import rfc5322_date
-from tayori.queue.model import Message, Recipient, Settlement
+from tayori.queue.content import THRESHOLD, in_thread, is_ascii, topped
+from tayori.queue.model import Message, Recipient, Settlement, Stored
 from tayori.schedule.backoff import Backoff
 
 Log = Callable[[str, str], None]
@@ -71,7 +72,7 @@ class Settler:
             else:
                 number += 1
                 self._not_delivered(work, end, number, now, tally)
-        self._reports(work, tally, now)
+        await self._reports(work, tally, now)
         born = [await self._clean(m) for m in tally.messages]
         gone = set(tally.done)
         kept = {r.n for r in (*tally.later, *waiting)}
@@ -83,6 +84,7 @@ class Settler:
             extra=tuple(tally.extra),
             messages=tuple(m for m in born if m is not None),
             finished=finished,
+            filed=not isinstance(work.content, bytes) or len(work.content) > THRESHOLD,
         )
 
     def _forwarded(self, work: Work, end: Ended, now: float) -> Message:
@@ -93,7 +95,7 @@ class Settler:
             f"Received: by {self._hostname} ({self._mail_name})\n\tid {number:X}; {date}\n"
             f"Delivered-To: {recipient.address}\n"
         )
-        content = head.encode("utf-8", "surrogateescape") + work.content
+        content = topped(head.encode("utf-8", "surrogateescape"), work.content)
         original = (recipient.original or recipient.address) if end.forward_sender is None else ""
         text = f"forwarded as {number:X}"
         self._log("local", log_line(replace(end, outcome=Delivered(text, relay="local")), message, work.begun, now))
@@ -141,7 +143,7 @@ class Settler:
         else:
             tally.later.append(kept)
 
-    def _reports(self, work: Work, tally: _Tally, now: float) -> None:
+    async def _reports(self, work: Work, tally: _Tally, now: float) -> None:
         message = work.message
         for kind, entries in (
             (Kind.FAILED, tally.failed),
@@ -151,7 +153,10 @@ class Settler:
             if not entries:
                 continue
             for notice in notices(kind, message, tuple(entries), self._options):
-                born = report(notice, message, work.content, self._options, self._next_number(), now)
+                seven = True
+                if isinstance(work.content, Stored) and not only_headers(notice, work.content, self._options):
+                    seven = await in_thread(is_ascii, work.content)
+                born = report(notice, message, work.content, self._options, self._next_number(), now, seven)
                 tally.messages.append(born)
                 self._log("bounce", f"{message.id}: {self._name(notice, kind)}: {born.id}")
 

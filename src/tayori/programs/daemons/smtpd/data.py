@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from tayori.policy.facts import Stage
 from tayori.policy.verdict import Action
+from tayori.programs.daemons.smtpd import large
 from tayori.programs.daemons.smtpd.commands import on_message
+from tayori.programs.daemons.smtpd.large import Received
 from tayori.programs.daemons.smtpd.service import Envelope
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.received import transmission
 from tayori.protocol.reply import Reply
-from tayori.protocol.smtp_framing import Body
 
 if TYPE_CHECKING:
     from tayori.programs.daemons.smtpd.session import Session
@@ -35,10 +36,15 @@ async def data(session: Session, argument: bytes) -> Reply | None:
         session.transaction = replace(transaction, effects=transaction.effects + kept, discard=discard)
     session.say(say.GO_AHEAD)
     started = session.now()
-    body = await _receive(session)
+    received = await _receive(session)
     session.where = "END-OF-MESSAGE"
-    reply = session.soften(await _finish(session, body, started))
-    session.trail.answered(reply)
+    try:
+        reply = session.soften(received.refusal or await _finish(session, received, started))
+    finally:
+        received.end()
+    if reply.code >= 400:
+        reply = session.trail.last_word("END-OF-MESSAGE", b"", reply)
+    session.trail.answered(reply, received.body.content)
     session.reset()
     if reply.code < 400:
         session.errors = 0
@@ -54,18 +60,20 @@ async def _trusted(session: Session) -> bool:
     return found is True
 
 
-async def _receive(session: Session) -> Body:
+async def _receive(session: Session) -> Received:
     session.framing.bare = await session.bare_mode()
     session.framing.start_body(session.options.size_limit)
     while True:
         body = session.framing.body()
         if body is not None:
-            return body
+            return Received(body)
+        if session.framing.pending() > session.service.intake.in_memory:
+            return await large.receive(session)
         await session.input()
 
 
-async def _finish(session: Session, body: Body, started: float) -> Reply:
-    transaction = session.transaction
+async def _finish(session: Session, received: Received, started: float) -> Reply:
+    transaction, body = session.transaction, received.body
     assert transaction is not None
     if body.bare and session.framing.bare == "reject":
         session.note(f"{transaction.queue_id}: reject: END-OF-MESSAGE from {session.peer}: bare <LF> received")
@@ -97,6 +105,7 @@ async def _finish(session: Session, body: Body, started: float) -> Reply:
             login=session.login,
             options=session.options,
             content=body.content,
+            spool=received.spool,
             trusted=await _trusted(session),
             started=started,
         )

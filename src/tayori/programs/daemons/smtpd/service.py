@@ -25,8 +25,8 @@ from tayori.tables.matchlist import MatchList
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """A finished transaction on its way to the queue: who sent it, how, and the content (LF line ends), or the `spool`
-    that has it."""
+    """A finished transaction on its way to the queue: who sent it, how, and the content (LF line ends), or the
+    `spool` that has it."""
 
     transaction: Transaction
     client: ClientFacts
