@@ -169,7 +169,7 @@ async def _by_mx(hop: Hop, names: Names, choice: Choice) -> list[Target]:
         records = [(0, hop.host)]
     if [host for _, host in records] == [""]:
         raise Unreachable(BouncedDelivery(f"Domain {hop.host} does not accept mail (nullMX)", "5.1.0"))
-    groups, trouble = await _groups([r for r in records if r[1]], hop, names)
+    groups, trouble = await _groups([r for r in records if r[1]], hop, names, choice)
     groups = _before_self(groups, hop, choice)
     ordered: list[Target] = []
     for group in groups:
@@ -182,7 +182,7 @@ async def _by_mx(hop: Hop, names: Names, choice: Choice) -> list[Target]:
 
 
 async def _groups(
-    records: list[tuple[int, str]], hop: Hop, names: Names
+    records: list[tuple[int, str]], hop: Hop, names: Names, choice: Choice
 ) -> tuple[list[list[Target]], Unreachable | None]:
     """Addresses by preference. A host that cannot be resolved is left out; the worst trouble is kept for later."""
     groups: dict[int, list[Target]] = {}
@@ -191,6 +191,8 @@ async def _groups(
         try:
             groups.setdefault(preference, []).extend(await _by_address(host, hop.port, names, loop=True))
         except Unreachable as error:
+            if choice.defer_no_address and isinstance(error.outcome, BouncedDelivery):
+                error = Unreachable(DeferredDelivery(error.outcome.text, "4.4.4"))
             if trouble is None or isinstance(error.outcome, DeferredDelivery):
                 trouble = error
     return [groups[preference] for preference in sorted(groups)], trouble

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from tayori.delivery.mx import Target
+from tayori.delivery.reply_filter import ReplyFilter
 from tayori.net.tls import TlsContext, TlsError, TlsSession
 from tayori.protocol.smtp_client import Client
 from tayori.protocol.smtp_client_values import ClientOptions, Event, Stage
@@ -60,7 +61,13 @@ class Session:
     """One connection and the machine that speaks on it."""
 
     def __init__(
-        self, wire: Wire, target: Target, options: ClientOptions, timeouts: dict[Stage, int], now: float
+        self,
+        wire: Wire,
+        target: Target,
+        options: ClientOptions,
+        timeouts: dict[Stage, int],
+        now: float,
+        replies: ReplyFilter | None = None,
     ) -> None:
         self.wire = wire
         self.target = target
@@ -69,6 +76,7 @@ class Session:
         self.used = 0
         self.born = now
         self._timeouts = timeouts
+        self._replies = replies
 
     async def step(self) -> list[Event]:
         """Send what is to be sent, then wait for events. Raises TimeoutError; a lost peer is a Lost event."""
@@ -77,6 +85,10 @@ class Session:
         while True:
             try:
                 data = await self.wire.read()
+                if data and self._replies is not None:
+                    data = await self._replies.feed(data)
+                    if not data:
+                        continue
             except (ConnectionError, TlsError):
                 data = b""
             events = self.client.receive(data)

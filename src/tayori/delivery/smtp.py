@@ -7,26 +7,29 @@ host, at most `smtp_mx_session_limit` sessions in all. Sessions are kept for a s
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from tayori.config.settings import Settings
 from tayori.delivery import smtp_texts
 from tayori.delivery.mx import Choice, Hop, Names, Target, Unreachable, parse_hops, targets
-from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
+from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
+from tayori.delivery.reply_filter import ReplyFilter
 from tayori.delivery.sessions import Cache, Key, Session, Wire
 from tayori.delivery.smtp_auth import Logins
 from tayori.delivery.smtp_handshake import Failed, Handshake, Wanted
-from tayori.delivery.smtp_job import Attempt, Job, Sending
-from tayori.delivery.smtp_options import SmtpOptions
+from tayori.delivery.smtp_job import Attempt, Content, Job
+from tayori.delivery.smtp_options import SmtpOptions, keywords
 from tayori.net import stream
 from tayori.net.tls import TlsContext, client_context
-from tayori.protocol.smtp_client_values import Answered, Done, Lost, SendContent, Stage
-from tayori.queue.content import Content, Unreadable
+from tayori.protocol.smtp_client_values import Answered, ClientOptions, Done, Lost, SendContent, Stage
 from tayori.queue.model import Attributes, Recipient
+from tayori.tables.maps import Maps
+from tayori.tables.outcome import Found, TempFail
+from tayori.tables.registry import Tables
 
 
 class Connect(Protocol):
@@ -45,16 +48,6 @@ class ConnectUnix(Protocol):
         ...
 
 
-_log = logging.getLogger("tayori.smtp")
-
-
-def _unreadable(job: Job, error: Unreadable) -> None:
-    """Nobody has all of it: tried again later."""
-    _log.error("%s", error)
-    job.all(DeferredDelivery("queue file read error", "4.3.0"))
-    job.stop = True
-
-
 class SmtpAgent:
     """One master.cf service that runs smtp or lmtp. `settings` already has the service's `-o` overrides."""
 
@@ -65,6 +58,7 @@ class SmtpAgent:
         *,
         lmtp: bool = False,
         logins: Logins | None = None,
+        tables: Tables | None = None,
         connect: Connect = stream.connect,
         connect_unix: ConnectUnix = stream.connect_unix,
         clock: Callable[[], float] = time.monotonic,
@@ -76,13 +70,20 @@ class SmtpAgent:
         self._logins = logins
         self._auth_soft = settings.flag("smtp_sasl_auth_soft_bounce")
         self._by_sender = settings.flag("smtp_sender_dependent_authentication")
+        prefix = "lmtp" if lmtp else "smtp"
+        self._discard, self._replies = (
+            Maps.from_settings(tables, settings, name) if tables is not None else Maps(())
+            for name in (options.discard_maps, f"{prefix}_reply_filter")
+        )
         self._connect = connect
         self._connect_unix = connect_unix
         self._clock = clock
         self._cache = Cache(options.cache_time, clock)
         self._tls: TlsContext | None = None
         if options.tls_level != "none" or options.tls_wrapper:
-            self._tls = client_context(settings, mandatory=options.tls_level == "encrypt" or options.tls_wrapper)
+            self._tls = client_context(
+                settings, mandatory=options.tls_level == "encrypt" or options.tls_wrapper, prefix=prefix
+            )
         self.choice = Choice(
             shuffle=shuffle if options.randomize else None,
             limit=options.address_limit,
@@ -92,6 +93,7 @@ class SmtpAgent:
             hostname=options.hostname,
             dns=options.dns,
             ignore_mx_error=options.ignore_mx_error,
+            defer_no_address=options.defer_no_address,
         )
 
     async def deliver(
@@ -104,7 +106,7 @@ class SmtpAgent:
         queue_id: str = "",
     ) -> Attempt:
         """Deliver one message to recipients that share a next hop. `queue_id` is pipe's alone. `content` has LF
-        line ends."""
+        line ends, or is a coroutine function that fetches it (it is asked only once a server is there)."""
         job = Job(sender, content, recipients, attributes or Attributes(), self.options.line_limit)
         job.reject_bad_addresses()
         key: Key = (nexthop.lower(), sender if self._by_sender else "")
@@ -182,7 +184,13 @@ class SmtpAgent:
         except OSError as error:
             job.unhealthy(smtp_texts.no_connection(target, error))
             return None
-        session = Session(wire, target, options.client, options.timeouts, self._clock())
+        client = await self._client(target)
+        if client is None:
+            job.all(smtp_texts.no_table(self.options.discard_maps))
+            wire.abort()
+            return None
+        replies = ReplyFilter(self._replies) if self._replies else None
+        session = Session(wire, target, client, options.timeouts, self._clock(), replies)
         level = level or options.tls_level
         wanted = Wanted(level, self._tls, key[0], job.sender, self._logins, self._auth_soft)
         try:
@@ -203,13 +211,18 @@ class SmtpAgent:
         job.healthy, job.reason = True, ""
         return session
 
+    async def _client(self, target: Target) -> ClientOptions | None:
+        """The options for this server: smtp_discard_ehlo_keyword_address_maps; None when they cannot be asked."""
+        options = self.options.client
+        if not self._discard:
+            return options
+        answer = await self._discard.lookup(target.path or target.address)
+        if isinstance(answer, TempFail):
+            return None
+        return replace(options, discard=keywords(answer.value)) if isinstance(answer, Found) else options
+
     async def _transact(self, session: Session, job: Job, key: Key) -> None:
-        try:
-            content = await job.sending()
-        except Unreadable as error:
-            _unreadable(job, error)
-            self._keep(session, key)
-            return
+        content = await job.wire()
         smtputf8 = job.needs_smtputf8(content)
         refusal = self._refusal(session, content, smtputf8)
         if refusal is not None:
@@ -227,11 +240,6 @@ class SmtpAgent:
             job.stop = stage is Stage.DOT
             session.wire.abort()
             return
-        except Unreadable as error:
-            # without the last dot the server forgets what it has (RFC 5321 4.1.4)
-            session.wire.abort()
-            _unreadable(job, error)
-            return
         except BaseException:
             session.wire.abort()
             raise
@@ -240,17 +248,17 @@ class SmtpAgent:
         else:
             self._keep(session, key)
 
-    def _refusal(self, session: Session, content: Sending, smtputf8: bool) -> BouncedDelivery | None:
+    def _refusal(self, session: Session, content: bytes, smtputf8: bool) -> BouncedDelivery | None:
         """What EHLO already rules out."""
         offered = session.client.capabilities
         if smtputf8 and "SMTPUTF8" not in offered:
             return smtp_texts.no_smtputf8(session.target)
         limit = offered.get("SIZE", "")
-        if limit.isdigit() and 0 < int(limit) < content.size:
-            return smtp_texts.too_large(session.target, content.size, int(limit))
+        if limit.isdigit() and 0 < int(limit) < len(content):
+            return smtp_texts.too_large(session.target, len(content), int(limit))
         return None
 
-    async def _converse(self, session: Session, job: Job, numbers: tuple[int, ...], content: Sending) -> None:
+    async def _converse(self, session: Session, job: Job, numbers: tuple[int, ...], content: bytes) -> None:
         """One transaction to its end. Raises TimeoutError."""
         target = session.target
         answered = False
@@ -266,8 +274,7 @@ class SmtpAgent:
                     job.all(Delivered("the server is ready for content", relay=target.relay))
                     return
                 elif isinstance(event, SendContent):
-                    data = content.content
-                    await session.send_content(data if isinstance(data, bytes) else content.pieces())
+                    await session.send_content(content)
                 elif isinstance(event, Done):
                     session.used += 1
                     job.healthy, job.reason = True, ""

@@ -58,6 +58,8 @@ class SmtpOptions:
     own: frozenset[str] = field(default_factory=frozenset)
     line_limit: int = 998
     probe: str = "rcpt"
+    discard_maps: str = ""
+    defer_no_address: bool = False
 
     @classmethod
     def of(cls, settings: Settings, *, lmtp: bool = False) -> SmtpOptions:
@@ -70,16 +72,15 @@ class SmtpOptions:
 
         line_limit = max(0, settings.number(name("line_length_limit")))
         helo = settings.text("lmtp_lhlo_name" if lmtp else "smtp_helo_name")
-        level = settings.text("smtp_dns_support_level")
+        level = settings.text(name("dns_support_level"))
+        discard = "lmtp_discard_lhlo_keyword" if lmtp else "smtp_discard_ehlo_keyword"
         return cls(
             client=ClientOptions(
                 helo_name=helo or settings.text("myhostname"),
                 lmtp=lmtp,
                 ehlo=not (not lmtp and settings.flag("smtp_never_send_ehlo")),
-                discard=frozenset(
-                    word.upper()
-                    for word in settings.items("lmtp_discard_lhlo_keywords" if lmtp else "smtp_discard_ehlo_keywords")
-                ),
+                ehlo_unasked=lmtp or settings.flag("smtp_always_send_ehlo"),
+                discard=keywords(settings.text(f"{discard}s")),
                 line_limit=line_limit,
             ),
             lmtp=lmtp,
@@ -99,11 +100,11 @@ class SmtpOptions:
             cache_time=_cache_time(settings, name),
             reuse_time=settings.seconds(name("connection_reuse_time_limit")),
             reuse_count=settings.number(name("connection_reuse_count_limit")),
-            fallback="" if lmtp else settings.text("smtp_fallback_relay"),
+            fallback=settings.text("lmtp_fallback_relay" if lmtp else "smtp_fallback_relay"),
             randomize=settings.flag(name("randomize_addresses")),
             address_limit=settings.number(name("mx_address_limit")),
             prefer=settings.text(name("address_preference")),
-            balance=settings.flag("smtp_balance_inet_protocols"),
+            balance=settings.flag(name("balance_inet_protocols")),
             hostname=settings.text("myhostname"),
             queue_directory=settings.text("queue_directory"),
             dns=level != "disabled" and not (level == "" and settings.flag("disable_dns_lookups")),
@@ -113,7 +114,14 @@ class SmtpOptions:
             ),
             line_limit=line_limit,
             probe=_probe(settings, name("address_verify_target")),
+            discard_maps=f"{discard}_address_maps",
+            defer_no_address=not lmtp and settings.flag("smtp_defer_if_no_mx_address_found"),
         )
+
+
+def keywords(text: str) -> frozenset[str]:
+    """EHLO keywords as smtp_discard_ehlo_keywords names them, in upper case."""
+    return frozenset(text.replace(",", " ").upper().split())
 
 
 def _cache_time(settings: Settings, name: Callable[[str], str]) -> int:

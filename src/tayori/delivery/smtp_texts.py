@@ -103,6 +103,11 @@ def too_large(target: Target, size: int, limit: int) -> BouncedDelivery:
     )
 
 
+def no_table(parameter: str) -> DeferredDelivery:
+    """A table of the client's own settings cannot be asked now."""
+    return DeferredDelivery(f"{parameter} cannot be asked", "4.3.0")
+
+
 def auth_failed(target: Target, why: str, *, soft: bool, reply: str = "") -> DeliveryOutcome:
     """SASL towards the server failed; `soft`: smtp_sasl_auth_soft_bounce."""
     text = f"SASL authentication failed; {why}"

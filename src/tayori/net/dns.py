@@ -9,10 +9,11 @@ smtpd_peername_lookup, reject_unknown_client_hostname). Never raises for trouble
 from __future__ import annotations
 
 import asyncio
+import copy
 import ipaddress
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -79,6 +80,7 @@ class DnsTempFail:
 
 Answer = Records | NoSuchName | NoData | DnsTempFail
 Missing = (NoSuchName, NoData)
+Filter = Callable[[str, str, Records], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class Resolver:
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._asking: dict[tuple[str, str], asyncio.Task[Answer]] = {}
         self._why = ""
+        self._filter: Filter | None = None
         if nameservers is None:
             try:
                 self._resolver = dns.asyncresolver.Resolver()
@@ -190,12 +193,24 @@ class Resolver:
         """What DNS is asked about a name: its A-label form (UTS 46), or the name itself where it has none."""
         return name if name.isascii() else to_ascii(name, self._transitional) or name
 
+    def filtered(self, ask: Filter) -> Resolver:
+        """The same resolver, with the same memory, whose answers `ask(name, kind, records)` may cut down."""
+        other = copy.copy(self)
+        other._filter = ask
+        return other
+
     async def lookup(self, name: str, kind: str) -> Answer:
         """Ask for A, AAAA, MX, PTR, TXT, NS or SRV records of `name` (asked by A-labels; never searched)."""
         if not name.isascii():
             name = self.a_label(name)
             if not name.isascii():
                 return NoSuchName()
+        answer = await self._lookup(name, kind)
+        if self._filter is None or not isinstance(answer, Records):
+            return answer
+        return await self._filter(name, kind, answer)
+
+    async def _lookup(self, name: str, kind: str) -> Answer:
         key = (name.lower().rstrip("."), kind)
         kept = self._cache.get(key)
         if kept is not None and kept[0] > self._clock():

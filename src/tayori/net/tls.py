@@ -339,16 +339,17 @@ def _trust(context: SSL.Context, settings: Settings, prefix: str) -> None:
         context.set_default_verify_paths()
 
 
-def client_context(settings: Settings, *, mandatory: bool = False) -> TlsContext:
-    """The SMTP client's context by smtp_tls_*: verification is recorded, never enforced here. Raises ConfigError."""
+def client_context(settings: Settings, *, mandatory: bool = False, prefix: str = "smtp") -> TlsContext:
+    """The client's context by smtp_tls_* or lmtp_tls_* (`prefix`): verification is recorded, never enforced here.
+    Raises ConfigError."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    low, high = _bounds(settings, "smtp_tls_mandatory_protocols" if mandatory else "smtp_tls_protocols")
+    low, high = _bounds(settings, f"{prefix}_tls_mandatory_protocols" if mandatory else f"{prefix}_tls_protocols")
     context.set_min_proto_version(low)
     context.set_max_proto_version(high)
-    grade = settings.text("smtp_tls_mandatory_ciphers" if mandatory else "smtp_tls_ciphers")
+    grade = settings.text(f"{prefix}_tls_mandatory_ciphers" if mandatory else f"{prefix}_tls_ciphers")
     context.set_cipher_list(CIPHERS.get(grade, CIPHERS["medium"]).encode())
     context.set_options(SSL.OP_NO_COMPRESSION)
-    own = _load_chain(context, settings, "smtp")
-    _trust(context, settings, "smtp")
+    own = _load_chain(context, settings, prefix)
+    _trust(context, settings, prefix)
     context.set_verify(SSL.VERIFY_PEER, _record_errors)
     return TlsContext(context, own)

@@ -217,7 +217,8 @@ class Client:
     def _on_greeting(self, reply: ServerReply, _: int) -> list[Event]:
         if not reply.good:
             return [RefusedSession(reply, Stage.GREETING), self._end(Lost(Stage.GREETING, reply))]
-        self._hello(Stage.EHLO if self.options.ehlo else Stage.HELO)
+        esmtp = self.options.ehlo and (self.options.ehlo_unasked or _says_esmtp(reply))
+        self._hello(Stage.EHLO if esmtp else Stage.HELO)
         return []
 
     def _on_ehlo(self, reply: ServerReply, _: int) -> list[Event]:
@@ -347,6 +348,11 @@ def _capabilities(reply: ServerReply, discard: frozenset[str]) -> dict[str, str]
         if keyword not in discard and (keyword != "AUTH" or not found.get("AUTH")):
             found[keyword] = value.strip()
     return found
+
+
+def _says_esmtp(greeting: ServerReply) -> bool:
+    """Whether ESMTP is a word of the greeting."""
+    return any(word == "ESMTP" for line in greeting.lines for word in line.split())
 
 
 def _first_word(reply: ServerReply) -> str:

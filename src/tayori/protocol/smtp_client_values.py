@@ -45,11 +45,13 @@ COMMAND_NAMES: dict[Stage, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """`discard` holds upper-case EHLO keywords to ignore (smtp_discard_ehlo_keywords)."""
+    """`discard` holds upper-case EHLO keywords to ignore (smtp_discard_ehlo_keywords). `ehlo`: whether EHLO is sent
+    at all; `ehlo_unasked`: even when the greeting does not say ESMTP (smtp_always_send_ehlo)."""
 
     helo_name: str
     lmtp: bool = False
     ehlo: bool = True
+    ehlo_unasked: bool = True
     discard: frozenset[str] = frozenset()
     line_limit: int = 998
 

@@ -39,6 +39,7 @@ from tayori.rewrite.keys import Finder
 from tayori.rewrite.recipients import Listing
 from tayori.rewrite.resolve import Resolver
 from tayori.sasl.authenticator import Authenticator
+from tayori.tables.dns_filter import filtered
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.registry import Tables
 
@@ -141,7 +142,6 @@ def furnish(
     tables = tables or Tables(settings)
     classes = Classes(settings, tables)
     dns = Dns(transitional=settings.flag("enable_idna2003_compatibility"))
-    names = DnsNames(settings, dns)
     transports = dict(DEFAULT_TRANSPORTS)
     agents: dict[str, Agent] = dict(pipes.agents(settings, services))
     by_name = {s.name: s for s in services if s.kind != "inet"}
@@ -150,7 +150,7 @@ def furnish(
         if program == "pipe" and settings.system.root and not settings.flag("tayori_single_user"):
             agents[name] = pipes.PipeClient(str(Layout.of(settings).pipe_socket), name)
         elif program in PROGRAMS_REMOTE:
-            agents[name] = _agent(name, program, by_name.get(name), settings, names, tables)
+            agents[name] = _agent(name, program, by_name.get(name), settings, dns, tables)
     house = House(
         settings=settings,
         services=services,
@@ -187,12 +187,11 @@ def _verifier(house: House) -> Verifier:
     return Verifier(house.settings, prober, Layout.of(house.settings).queue)
 
 
-def _agent(
-    name: str, program: str, service: Service | None, settings: Settings, names: DnsNames, tables: Tables
-) -> Agent:
+def _agent(name: str, program: str, service: Service | None, settings: Settings, dns: Dns, tables: Tables) -> Agent:
     own = settings.with_overrides(service.overrides) if service else settings
     prefix = "lmtp" if program == "lmtp" else "smtp"
-    return SmtpAgent(own, names, lmtp=program == "lmtp", logins=RelayLogins.of(own, tables, prefix))
+    names = DnsNames(own, filtered(dns, own, tables, f"{prefix}_dns_reply_filter"), prefix)
+    return SmtpAgent(own, names, lmtp=program == "lmtp", logins=RelayLogins.of(own, tables, prefix), tables=tables)
 
 
 def smtpd_services(house: House) -> list[Built]:
@@ -229,7 +228,7 @@ def _services(house: House, settings: Settings) -> Services:
         tables=house.tables,
         classes=house.classes,
         listing=house.listing,
-        resolver=house.dns,
+        resolver=filtered(house.dns, settings, house.tables, "smtpd_dns_reply_filter"),
         mynetworks=MatchList.from_settings(house.tables, settings, "mynetworks", Kind.NETWORK),
         verify=house.verifier.waiting(settings) if house.verifier is not None else None,
     )

@@ -13,11 +13,11 @@ from tayori.net.dns import DnsTempFail, NoData, NoSuchName, Records, Resolver
 class DnsNames:
     """MX and address look-ups within inet_protocols."""
 
-    def __init__(self, settings: Settings, resolver: Resolver) -> None:
+    def __init__(self, settings: Settings, resolver: Resolver, prefix: str = "smtp") -> None:
         protocols = settings.items("inet_protocols")
         self._v4 = "all" in protocols or "ipv4" in protocols
         self._v6 = ("all" in protocols or "ipv6" in protocols) and settings.system.ipv6
-        self._hosts = "native" in settings.items("smtp_host_lookup")
+        self._hosts = "native" in settings.items(f"{prefix}_host_lookup")
         self._resolver = resolver
 
     async def mx(self, domain: str) -> Sequence[tuple[int, str]]:
