@@ -68,8 +68,9 @@ class SmtpAgent:
         self.options = options = SmtpOptions.of(settings, lmtp=lmtp)
         self._names = names
         self._logins = logins
-        self._auth_soft = settings.flag("smtp_sasl_auth_soft_bounce")
-        self._by_sender = settings.flag("smtp_sender_dependent_authentication")
+        prefix = "lmtp" if lmtp else "smtp"
+        self._auth_soft = settings.flag(f"{prefix}_sasl_auth_soft_bounce")
+        self._by_sender = settings.flag(f"{prefix}_sender_dependent_authentication")
         prefix = "lmtp" if lmtp else "smtp"
         self._discard, self._replies = (
             Maps.from_settings(tables, settings, name) if tables is not None else Maps(())

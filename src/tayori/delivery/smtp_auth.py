@@ -26,8 +26,12 @@ class Login(Protocol):
         """
         ...
 
-    def refused(self) -> None:
-        """Told when the server refused the credentials, so that a token can be renewed."""
+    async def remembered(self) -> str:
+        """The server's words when it refused these very credentials before and need not be asked again; else ""."""
+        ...
+
+    async def refused(self, said: str = "") -> None:
+        """Told when the server refused the credentials, so that a token can be renewed; `said`: its 535 reply."""
         ...
 
 

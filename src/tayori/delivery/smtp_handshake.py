@@ -99,9 +99,10 @@ class Handshake:
                 raise Failed(smtp_texts.auth_failed(target, self._broken, soft=True))
             case AuthRefused(reply):
                 if self._login is not None:
-                    self._login.refused()
+                    await self._login.refused(reply.text if reply.code == 535 else "")
                 why = f"server {target.name} said: {reply.text}"
-                raise Failed(smtp_texts.auth_failed(target, why, soft=self.wanted.auth_soft, reply=reply.text))
+                soft = self.wanted.auth_soft or reply.code < 500
+                raise Failed(smtp_texts.auth_failed(target, why, soft=soft, reply=reply.text))
             case _:
                 return
 
@@ -152,6 +153,10 @@ class Handshake:
         if chosen is None:
             why = f"cannot authenticate to server {target.name}: no mechanism available"
             raise Failed(smtp_texts.auth_failed(target, why, soft=True))
+        said = await login.remembered()
+        if said:
+            why = f"server {target.name} said: {said}"
+            raise Failed(smtp_texts.auth_failed(target, why, soft=self.wanted.auth_soft, reply=said, cached=True))
         name, self._mechanism = chosen
         self._login = login
         try:

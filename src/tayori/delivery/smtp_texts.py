@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 from tayori.delivery.mx import Target
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.protocol.smtp_client_replies import ServerReply
 from tayori.protocol.smtp_client_values import COMMAND_NAMES, Lost, Stage
+
+_STATUS = re.compile(r"[45]\d\d[ -]([45]\.\d{1,3}\.\d{1,3})(?!\S)", re.ASCII)
 
 
 def said(target: Target, reply: ServerReply, stage: Stage) -> DeliveryOutcome:
@@ -108,8 +111,11 @@ def no_table(parameter: str) -> DeferredDelivery:
     return DeferredDelivery(f"{parameter} cannot be asked", "4.3.0")
 
 
-def auth_failed(target: Target, why: str, *, soft: bool, reply: str = "") -> DeliveryOutcome:
-    """SASL towards the server failed; `soft`: smtp_sasl_auth_soft_bounce."""
-    text = f"SASL authentication failed; {why}"
+def auth_failed(target: Target, why: str, *, soft: bool, reply: str = "", cached: bool = False) -> DeliveryOutcome:
+    """SASL towards the server failed; `reply` is what it said, if it did; `soft`: smtp_sasl_auth_soft_bounce;
+    `cached`: so it was before, and it was not asked again (smtp_sasl_auth_cache_name)."""
+    text = f"SASL {'[CACHED] ' if cached else ''}authentication failed; {why}"
+    found = _STATUS.match(reply)
+    status = "x.7.8" if not reply else found[1] if found else "x.0.0"
     kind = DeferredDelivery if soft else BouncedDelivery
-    return kind(text, "4.7.8" if soft else "5.7.8", target.relay, reply)
+    return kind(text, ("4" if soft else "5") + status[1:], target.relay, reply)

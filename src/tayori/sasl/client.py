@@ -1,11 +1,12 @@
 """Logging in to another server: which mechanism, by Postfix's rules, and with which name and password.
 
 postconf(5) smtp_sasl_mechanism_filter, smtp_sasl_security_options, smtp_sasl_tls_security_options,
-smtp_sasl_tls_verified_security_options, smtp_sasl_password_maps, smtp_sender_dependent_authentication; the same with
-lmtp_ for LMTP. Of what the server offers, what the filter leaves and what the options let through, the strongest that
-there are credentials for is taken; EXTERNAL (with smtp_tls_cert_file and the like) and GSSAPI (with a ticket) only
-where the map gives no password, or where the filter leaves nothing else. `ClientLogin` holds the rules,
-`PasswordMaps` finds credentials, and `Login` is one set of them with its rules, as `delivery.smtp_auth` asks for it.
+smtp_sasl_tls_verified_security_options, smtp_sasl_password_maps, smtp_sasl_password_result_delimiter,
+smtp_sender_dependent_authentication, send_cyrus_sasl_authzid; the same with lmtp_ for LMTP. Of what the server
+offers, what the filter leaves and what the options let through, the strongest that there are credentials for is
+taken; EXTERNAL (with smtp_tls_cert_file and the like) and GSSAPI (with a ticket) only where the map gives no password,
+or where the filter leaves nothing else. `ClientLogin` holds the rules, `PasswordMaps` finds credentials, and `Login` is
+one set of them with its rules, as `delivery.smtp_auth` asks for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, ClientContext, Row
+from tayori.sasl.refused_logins import RefusedLogins
 from tayori.sasl.steps import ClientMechanism, SaslError
 from tayori.sasl.tokens import TokenSource, TokenTrouble
 from tayori.sasl.verifier_choice import preload
@@ -38,6 +40,7 @@ class ClientLogin:
     """The rules of one client ("smtp" or "lmtp"), read once. Raises ConfigError for a bad option or filter."""
 
     def __init__(self, settings: Settings, tables: Tables, prefix: str = "smtp") -> None:
+        _known_type(settings, f"{prefix}_sasl_type")
         tls = f"{prefix}_sasl_tls_security_options"
         self._options = {
             (False, False): _options(settings, f"{prefix}_sasl_security_options"),
@@ -108,6 +111,23 @@ def _lacking(row: Row, context: ClientContext) -> str:
     return ""
 
 
+def _known_type(settings: Settings, parameter: str) -> None:
+    """Postfix has one kind of SASL client, and so have we; dovecot is a server's."""
+    if settings.text(parameter) not in ("", "cyrus"):
+        mend = f"remove it, or write {parameter} = cyrus (dovecot is for smtpd_sasl_type)"
+        raise ConfigError(
+            f"{parameter}: {settings.text(parameter)} is no SASL client", settings.origin(parameter), mend
+        )
+
+
+def _delimiter(settings: Settings, parameter: str) -> str:
+    delimiter = settings.text(parameter)
+    if len(delimiter) != 1 or delimiter.isspace():
+        mend = "write one character that is in no login name, such as :"
+        raise ConfigError(f"{parameter}: {delimiter!r} is not one character", settings.origin(parameter), mend)
+    return delimiter
+
+
 def _words(offered: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name.upper() for name, _ in zip(offered, range(MAX_OFFERED), strict=False)))
 
@@ -163,6 +183,7 @@ class Login:
     rules: ClientLogin = field(repr=False)
     context: ClientContext
     source: TokenSource | None = field(default=None, repr=False)
+    memory: RefusedLogins | None = field(default=None, repr=False)
 
     def choose(
         self,
@@ -180,10 +201,19 @@ class Login:
         context = replace(self.context, channel_bindings=bindings, certificate=certificate)
         return self.rules.choose(offered, self.rules.options(tls, verified), context)
 
-    def refused(self) -> None:
-        """The server did not take the credentials: a token is fetched anew next time."""
+    async def remembered(self) -> str:
+        """What the server said when it refused these very credentials lately (smtp_sasl_auth_cache_name); else ""."""
+        if self.memory is None or not self.context.password:
+            return ""
+        return await self.memory.said(self.context.host, self.context.username, self.context.password)
+
+    async def refused(self, said: str = "") -> None:
+        """The server did not take the credentials: a token is fetched anew next time; with `said` (its 535 reply)
+        the password is remembered as refused."""
         if self.source is not None:
             self.source.forget()
+        if said and self.memory is not None and self.context.password:
+            await self.memory.note(self.context.host, self.context.username, self.context.password, said)
 
     def refusals(self, offered: Sequence[str], tls: bool, verified: bool = False) -> dict[str, str]:
         """Why none fits, by mechanism."""
@@ -200,8 +230,12 @@ class PasswordMaps:
         prefix: str = "smtp",
         random: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.time,
+        memory: RefusedLogins | None = None,
     ) -> None:
         """Raises ConfigError."""
+        self._memory = memory
+        self._delimiter = _delimiter(settings, f"{prefix}_sasl_password_result_delimiter")
+        self._name_both = settings.flag("send_cyrus_sasl_authzid")
         self._rules = ClientLogin(settings, tables, prefix)
         self._maps = Maps.from_settings(tables, settings, f"{prefix}_sasl_password_maps")
         self._token_maps = Maps.from_settings(tables, settings, TOKEN_MAPS)
@@ -226,8 +260,11 @@ class PasswordMaps:
             if isinstance(answer, TempFail):
                 return answer
             if isinstance(answer, Found):
-                username, _, password = answer.value.partition(":")
-                return Login(self._rules, ClientContext(username, password, self._random, self._clock, host=host))
+                username, _, password = answer.value.partition(self._delimiter)
+                context = ClientContext(username, password, self._random, self._clock, host=host)
+                if self._name_both:
+                    context = replace(context, authzid=username)
+                return Login(self._rules, context, memory=self._memory)
         return None
 
     async def _find_token(self, keys: Sequence[tuple[str, bool]], host: str) -> Login | TempFail | None:

@@ -89,7 +89,10 @@ class Login:
             return None
         return self.mechanism, Plain() if self.mechanism == "PLAIN" else LoginMechanism()
 
-    def refused(self) -> None:
+    async def remembered(self) -> str:
+        return ""
+
+    async def refused(self, said: str = "") -> None:
         pass
 
 

@@ -295,8 +295,6 @@ ROWS: tuple[Row, ...] = (
         Kind.FLAG,
         "no",
         "Whether the SMTP client names an authorization identity when it logs in.",
-        status=Status.PLANNED,
-        why="It is never named, as with no; servers take the login name for it.",
     ),
     Row("strict_mailbox_ownership", Kind.FLAG, "yes", "Whether a mailbox file must belong to its user."),
     Row(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tayori.config.settings import Settings
 from tayori.delivery.smtp_auth import Login, LoginTrouble
+from tayori.programs.daemons.layout import Layout
 from tayori.sasl.client import PasswordMaps
+from tayori.sasl.refused_logins import RefusedLogins
 from tayori.tables.outcome import TempFail
 from tayori.tables.registry import Tables
 
@@ -20,7 +22,8 @@ class RelayLogins:
         """None unless {smtp,lmtp}_sasl_auth_enable is set. Raises ConfigError."""
         if not settings.flag(f"{prefix}_sasl_auth_enable"):
             return None
-        return cls(PasswordMaps(settings, tables, prefix))
+        memory = RefusedLogins.of(settings, prefix, Layout.of(settings).queue)
+        return cls(PasswordMaps(settings, tables, prefix, memory=memory))
 
     async def find(self, nexthop: str, host: str, sender: str) -> Login | None:
         """Credentials, or None. Raises LoginTrouble."""
