@@ -7,6 +7,7 @@ host, at most `smtp_mx_session_limit` sessions in all. Sessions are kept for a s
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -16,16 +17,17 @@ from typing import Protocol
 from tayori.config.settings import Settings
 from tayori.delivery import smtp_texts
 from tayori.delivery.mx import Choice, Hop, Names, Target, Unreachable, parse_hops, targets
-from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
+from tayori.delivery.outcome import DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.reply_filter import ReplyFilter
 from tayori.delivery.sessions import Cache, Key, Session, Wire
 from tayori.delivery.smtp_auth import Logins
 from tayori.delivery.smtp_handshake import Failed, Handshake, Wanted
-from tayori.delivery.smtp_job import Attempt, Content, Job
+from tayori.delivery.smtp_job import Attempt, Job, Sending
 from tayori.delivery.smtp_options import SmtpOptions, keywords
 from tayori.net import stream
 from tayori.net.tls import TlsContext, client_context
 from tayori.protocol.smtp_client_values import Answered, ClientOptions, Done, Lost, SendContent, Stage
+from tayori.queue.content import Content, Unreadable
 from tayori.queue.model import Attributes, Recipient
 from tayori.tables.maps import Maps
 from tayori.tables.outcome import Found, TempFail
@@ -46,6 +48,16 @@ class ConnectUnix(Protocol):
     def __call__(self, path: str, *, timeout: float) -> Awaitable[Wire]:
         """Raises OSError, TimeoutError."""
         ...
+
+
+_log = logging.getLogger("tayori.smtp")
+
+
+def _unreadable(job: Job, error: Unreadable) -> None:
+    """Nobody has all of it: tried again later."""
+    _log.error("%s", error)
+    job.all(DeferredDelivery("queue file read error", "4.3.0"))
+    job.stop = True
 
 
 class SmtpAgent:
@@ -71,7 +83,6 @@ class SmtpAgent:
         prefix = "lmtp" if lmtp else "smtp"
         self._auth_soft = settings.flag(f"{prefix}_sasl_auth_soft_bounce")
         self._by_sender = settings.flag(f"{prefix}_sender_dependent_authentication")
-        prefix = "lmtp" if lmtp else "smtp"
         self._discard, self._replies = (
             Maps.from_settings(tables, settings, name) if tables is not None else Maps(())
             for name in (options.discard_maps, f"{prefix}_reply_filter")
@@ -106,9 +117,10 @@ class SmtpAgent:
         attributes: Attributes | None = None,
         queue_id: str = "",
     ) -> Attempt:
-        """Deliver one message to recipients that share a next hop. `queue_id` is pipe's alone. `content` has LF
-        line ends, or is a coroutine function that fetches it (it is asked only once a server is there)."""
-        job = Job(sender, content, recipients, attributes or Attributes(), self.options.line_limit)
+        """Deliver one message to recipients that share a next hop. `queue_id` is for the log. `content` has LF
+        line ends."""
+        job = Job(sender, content, recipients, attributes or Attributes(), self.options)
+        job.queue_id = queue_id
         job.reject_bad_addresses()
         key: Key = (nexthop.lower(), sender if self._by_sender else "")
         if job.pending:
@@ -122,7 +134,8 @@ class SmtpAgent:
     async def probe(self, nexthop: str, sender: str, address: str) -> DeliveryOutcome:
         """Ask the hosts of `nexthop` whether they would take mail for `address`, on a session of its own, and send
         none (ADDRESS_VERIFICATION_README; smtp_address_verify_target says whether RCPT or DATA decides)."""
-        job = Job(sender, b"", (Recipient(1, address),), Attributes(), self.options.line_limit)
+        utf8 = self.options.detect_probe and not address.isascii()
+        job = Job(sender, b"", (Recipient(1, address),), Attributes(smtputf8=utf8), self.options)
         job.probe = self.options.probe
         job.reject_bad_addresses()
         if job.pending:
@@ -223,15 +236,22 @@ class SmtpAgent:
         return replace(options, discard=keywords(answer.value)) if isinstance(answer, Found) else options
 
     async def _transact(self, session: Session, job: Job, key: Key) -> None:
-        content = await job.wire()
-        smtputf8 = job.needs_smtputf8(content)
-        refusal = self._refusal(session, content, smtputf8)
-        if refusal is not None:
-            job.all(refusal)
+        offered = session.client.capabilities
+        try:
+            content = await job.sending(offered)
+        except Unreadable as error:
+            _unreadable(job, error)
+            self._keep(session, key)
+            return
+        if content.parts:
+            _log.info(f"{job.queue_id}: {content.parts} 8-bit part{'s' * (content.parts > 1)} sent to "
+                      f"{session.target.name} as quoted-printable: 8BITMIME is not offered")  # fmt: skip
+        self._refuse(session, job, content)
+        if not job.pending:
             self._keep(session, key)
             return
         try:
-            envelope, numbers = job.envelope(content, smtputf8)
+            envelope, numbers = job.envelope(content, offered)
             session.client.begin(envelope)
             await self._converse(session, job, numbers, content)
         except TimeoutError:
@@ -241,6 +261,11 @@ class SmtpAgent:
             job.stop = stage is Stage.DOT
             session.wire.abort()
             return
+        except Unreadable as error:
+            # without the last dot the server forgets what it has (RFC 5321 4.1.4)
+            session.wire.abort()
+            _unreadable(job, error)
+            return
         except BaseException:
             session.wire.abort()
             raise
@@ -249,17 +274,17 @@ class SmtpAgent:
         else:
             self._keep(session, key)
 
-    def _refusal(self, session: Session, content: bytes, smtputf8: bool) -> BouncedDelivery | None:
+    def _refuse(self, session: Session, job: Job, content: Sending) -> None:
         """What EHLO already rules out."""
         offered = session.client.capabilities
-        if smtputf8 and "SMTPUTF8" not in offered:
-            return smtp_texts.no_smtputf8(session.target)
+        if "SMTPUTF8" not in offered:
+            for n in job.needs_smtputf8(content):
+                job.answer(n, smtp_texts.no_smtputf8(session.target))
         limit = offered.get("SIZE", "")
-        if limit.isdigit() and 0 < int(limit) < len(content):
-            return smtp_texts.too_large(session.target, len(content), int(limit))
-        return None
+        if limit.isdigit() and 0 < int(limit) < content.size:
+            job.all(smtp_texts.too_large(session.target, content.size, int(limit)))
 
-    async def _converse(self, session: Session, job: Job, numbers: tuple[int, ...], content: bytes) -> None:
+    async def _converse(self, session: Session, job: Job, numbers: tuple[int, ...], content: Sending) -> None:
         """One transaction to its end. Raises TimeoutError."""
         target = session.target
         answered = False
@@ -275,7 +300,8 @@ class SmtpAgent:
                     job.all(Delivered("the server is ready for content", relay=target.relay))
                     return
                 elif isinstance(event, SendContent):
-                    await session.send_content(content)
+                    data = content.content
+                    await session.send_content(data if isinstance(data, bytes) else content.pieces())
                 elif isinstance(event, Done):
                     session.used += 1
                     job.healthy, job.reason = True, ""

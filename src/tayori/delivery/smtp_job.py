@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
+from tayori.delivery.smtp_options import SmtpOptions
 from tayori.protocol.address import quote
+from tayori.protocol.idn import to_ascii
+from tayori.protocol.orcpt import typed
+from tayori.protocol.seven_bit import SevenBit, labelled, seven_bit
 from tayori.protocol.smtp_client_content import Wire, wire
 from tayori.protocol.smtp_client_values import ClientRecipient, Envelope
-from tayori.queue.content import Content, blocks, in_thread, read
+from tayori.queue.content import Content, blocks
 from tayori.queue.model import Attributes, Recipient, Stored
+from tayori.queue.threads import in_thread, read
 
 
 class Sending:
     """Content ready to go: `size` in bytes as sent but for stuffed dots. Small content is in wire form already, large
     is read and made so while it is sent."""
 
-    def __init__(self, content: Content, line_limit: int) -> None:
-        """Blocks for large content, which is read through. Raises Unreadable."""
+    def __init__(self, content: Content, line_limit: int, seven: bool = False) -> None:
+        """`seven`: labelled 8-bit parts are to become 7-bit, `parts` of them. Blocks for large content, which is read
+        through. Raises Unreadable."""
         self._line_limit = line_limit
+        self._seven = seven
+        self.parts = 0
         if isinstance(content, bytes):
+            if seven:
+                content, self.parts = seven_bit(content)
             self.content: Content = wire(content, line_limit)
             self.size = len(self.content)
             return
         self.content = content
         self.size = 0
-        self._ascii = True
+        self._eight_body = False
+        head = len(content.header)
+        work = SevenBit() if seven else None
         for block in blocks(content):
-            self.size += len(block) + block.count(b"\n")
-            self._ascii = self._ascii and block.isascii()
+            self._eight_body = self._eight_body or (head <= 0 and not block.isascii())
+            head -= len(block)
+            data = block if work is None else work.feed(block)
+            self.size += len(data) + data.count(b"\n")
+        if work is not None:
+            data = work.end()
+            self.size += len(data) + data.count(b"\n")
+            self.parts = work.parts
 
-    def isascii(self) -> bool:
-        """Whether all of it is seven bit."""
-        return self.content.isascii() if isinstance(self.content, bytes) else self._ascii
+    def eight_body(self) -> bool:
+        """Whether there are 8-bit bytes after the header."""
+        content = self.content
+        if not isinstance(content, bytes):
+            return self._eight_body
+        return not content.isascii() and not content[max(0, content.find(b"\r\n\r\n")) :].isascii()
+
+    def labelled(self) -> bool:
+        """Whether the header says that there are."""
+        content = self.content
+        return labelled(content.partition(b"\r\n\r\n")[0] if isinstance(content, bytes) else content.header)
 
     def plain_header(self) -> bool:
         """Whether its header is."""
@@ -43,8 +69,11 @@ class Sending:
     async def pieces(self) -> AsyncIterator[bytes]:
         """Large content in wire form. Raises Unreadable."""
         out = Wire(self._line_limit)
+        work = SevenBit() if self._seven else None
         async for block in read(self.content):
-            yield out.feed(block)
+            yield out.feed(block if work is None else work.feed(block))
+        if work is not None:
+            yield out.feed(work.end())
         yield out.end()
 
 
@@ -67,7 +96,12 @@ class Job:
     """`pending` recipients may still be offered to the next host; `outcomes` holds the best that is known."""
 
     def __init__(
-        self, sender: str, content: Content, recipients: Iterable[Recipient], attributes: Attributes, line_limit: int
+        self,
+        sender: str,
+        content: Content,
+        recipients: Iterable[Recipient],
+        attributes: Attributes,
+        options: SmtpOptions,
     ) -> None:
         self.sender = sender
         self.attributes = attributes
@@ -79,18 +113,32 @@ class Job:
         self.stop = False
         self.probe = ""
         """Not "": nothing is delivered; the command whose answer counts, "rcpt" or "data"."""
+        self.queue_id = ""
         self._content = content
+        self._options = options
         self._sending: Sending | None = None
-        self._line_limit = line_limit
+        self._seven: Sending | None = None
 
-    async def sending(self) -> Sending:
-        """The content ready to go, made once. Raises Unreadable."""
+    async def sending(self, offered: Container[str]) -> Sending:
+        """The content ready to go to a server that offers this, made once. Raises Unreadable."""
         if self._sending is None:
-            if isinstance(self._content, Stored):
-                self._sending = await in_thread(Sending, self._content, self._line_limit)
-            else:
-                self._sending = Sending(self._content, self._line_limit)
-        return self._sending
+            self._sending = await self._made()
+        if "8BITMIME" in offered or not self._options.convert:
+            return self._sending
+        if self._seven is None:
+            self._seven = await self._made(seven=True) if self._eight_bit(self._sending) else self._sending
+        return self._seven
+
+    async def _made(self, seven: bool = False) -> Sending:
+        if isinstance(self._content, Stored):
+            return await in_thread(Sending, self._content, self._options.line_limit, seven)
+        return Sending(self._content, self._options.line_limit, seven)
+
+    def _eight_bit(self, content: Sending) -> bool:
+        """Whether the client said so, the header does, or there are 8-bit bytes after it."""
+        if self.attributes.body == "8BITMIME":
+            return True
+        return self._options.detect_eight and (content.eight_body() or content.labelled())
 
     def answer(self, n: int, outcome: DeliveryOutcome) -> None:
         """One recipient's outcome. A temporary one leaves it for the next host."""
@@ -116,23 +164,43 @@ class Job:
             if _has_control(recipient.address) or _has_control(self.sender):
                 self.answer(n, BouncedDelivery("bad address syntax", "5.1.3"))
 
-    def needs_smtputf8(self, content: Sending) -> bool:
-        """Addresses beyond ASCII, or headers beyond ASCII in mail that came with SMTPUTF8 (RFC 6531 3.1)."""
-        if not self.sender.isascii() or any(not r.address.isascii() for r in self.pending.values()):
-            return True
-        return self.attributes.smtputf8 and not content.plain_header()
+    def needs_smtputf8(self, content: Sending) -> tuple[int, ...]:
+        """Who cannot get the message from a server without SMTPUTF8: all for a sender or header beyond ASCII, or
+        those whose address has no ASCII form. Only of mail that asked for SMTPUTF8: other mail goes out as it always
+        did, whatever is in it (SMTPUTF8_README)."""
+        if not self.attributes.smtputf8:
+            return ()
+        if not self._plain(self.sender) or not content.plain_header():
+            return tuple(self.pending)
+        return tuple(n for n, recipient in self.pending.items() if not self._plain(recipient.address))
 
-    def envelope(self, content: Sending, smtputf8: bool) -> tuple[Envelope, tuple[int, ...]]:
-        """The transaction for all who wait, and their numbers in the same order."""
+    def _plain(self, address: str) -> bool:
+        """Whether an address has an ASCII form: that of its domain is its A-labels, a local part has no other."""
+        return address.isascii() or a_labels(address, self._options.transitional).isascii()
+
+    def envelope(self, content: Sending, offered: Container[str]) -> tuple[Envelope, tuple[int, ...]]:
+        """The transaction for all who wait, and their numbers in the same order. `offered`: what EHLO said."""
         numbers = tuple(self.pending)
-        eight = self.attributes.body.upper() == "8BITMIME" or not content.isascii()
+        utf8 = self.attributes.smtputf8 and "SMTPUTF8" in offered
+        dsn = "DSN" in offered
+
+        def named(address: str) -> str:
+            return quote(address if utf8 or address.isascii() else a_labels(address, self._options.transitional))
+
         return (
             Envelope(
-                sender=quote(self.sender) if self.sender else "",
-                recipients=tuple(ClientRecipient(quote(r.address), r.notify, r.orcpt) for r in self.pending.values()),
+                sender=named(self.sender) if self.sender else "",
+                recipients=tuple(
+                    ClientRecipient(
+                        named(r.address),
+                        r.notify,
+                        r.orcpt or (typed(quote(r.original)) if dsn and r.original else ""),
+                    )
+                    for r in self.pending.values()
+                ),
                 size=content.size,
-                body="8BITMIME" if eight else "",
-                smtputf8=smtputf8,
+                body="8BITMIME" if self.attributes.body == "8BITMIME" or content.eight_body() else "",
+                smtputf8=utf8,
                 ret=self.attributes.ret,
                 envid=self.attributes.envid,
                 probe=self.probe == "rcpt",
@@ -145,6 +213,12 @@ class Job:
         for n in self.pending:
             self.outcomes.setdefault(n, DeferredDelivery("no mail server was tried", "4.4.0"))
         return Attempt(self.outcomes, self.healthy, self.reason)
+
+
+def a_labels(address: str, transitional: bool = False) -> str:
+    """The address with its domain in A-labels, if it has any."""
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{to_ascii(domain, transitional) or domain}" if at else address
 
 
 def _has_control(text: str) -> bool:

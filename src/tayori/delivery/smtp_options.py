@@ -60,6 +60,12 @@ class SmtpOptions:
     probe: str = "rcpt"
     discard_maps: str = ""
     defer_no_address: bool = False
+    convert: bool = True
+    """Make 8-bit MIME 7-bit for a server without 8BITMIME."""
+    detect_eight: bool = True
+    detect_probe: bool = True
+    """Probes of addresses beyond ASCII ask for SMTPUTF8."""
+    transitional: bool = False
 
     @classmethod
     def of(cls, settings: Settings, *, lmtp: bool = False) -> SmtpOptions:
@@ -114,6 +120,10 @@ class SmtpOptions:
             ),
             line_limit=line_limit,
             probe=_probe(settings, name("address_verify_target")),
+            convert=not settings.flag("disable_mime_output_conversion"),
+            detect_eight=settings.flag("detect_8bit_encoding_header"),
+            detect_probe=not {"all", "verify"}.isdisjoint(settings.items("smtputf8_autodetect_classes")),
+            transitional=settings.flag("enable_idna2003_compatibility"),
             discard_maps=f"{discard}_address_maps",
             defer_no_address=not lmtp and settings.flag("smtp_defer_if_no_mx_address_found"),
         )

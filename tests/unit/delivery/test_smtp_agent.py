@@ -144,26 +144,10 @@ def test_each_recipient_has_its_own_fate() -> None:
     assert attempt.healthy is True
 
 
-def test_size_and_smtputf8_are_checked_before_sending() -> None:
+def test_size_is_checked_before_sending() -> None:
     got = outcome(keywords=("PIPELINING", "SIZE 20"))
     assert (type(got), got.enhanced) == (BouncedDelivery, "5.3.4")
     assert got.text == f"message size 31 exceeds size limit 20 of server {H}"
-    got = outcome(keywords=("PIPELINING",), recipients=(Recipient(1, "ü@b.example"),))
-    assert (type(got), got.enhanced, got.text) == (
-        BouncedDelivery,
-        "5.6.7",
-        f"SMTPUTF8 is required, but was not offered by host {H}",
-    )
-
-
-def test_smtputf8_is_declared_when_needed_and_only_then() -> None:
-    with Sink() as sink:
-        send(f"[127.0.0.1]:{sink.port}", (Recipient(1, "ü@b.example"),), attributes=Attributes(smtputf8=True))
-        send(f"[127.0.0.1]:{sink.port}", attributes=Attributes(smtputf8=True))
-        send(f"[127.0.0.1]:{sink.port}", attributes=Attributes(smtputf8=True), content="Subject: é\n\n".encode())
-        lines = [m.lines[0] for m in sink.wait(3)]
-    assert [line.endswith("SMTPUTF8") for line in lines] == [True, False, True]
-    assert "BODY=8BITMIME" in lines[2] and "BODY" not in lines[1]
 
 
 def test_a_session_is_used_again() -> None:
