@@ -6,12 +6,9 @@ cleanup makes) is not counted: the message is the last `size` bytes of the file.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Iterator
 
 from tayori.protocol.headers import header_end
 from tayori.queue.model import Slice, Stored
@@ -27,8 +24,6 @@ WEIGHT = 1024 * 1024
 """Bytes that a large message in delivery takes, at most: a block, its wire form, what the socket still has."""
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="content")
-T = TypeVar("T")
 
 Content = bytes | Stored
 
@@ -40,16 +35,6 @@ class Unreadable(Exception):
 def weight(size: int) -> int:
     """Memory that a message of `size` bytes takes while it is delivered."""
     return size if size <= THRESHOLD else WEIGHT
-
-
-async def in_thread(function: Callable[..., T], *arguments: object) -> T:
-    """File work of large contents, beside the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, function, *arguments)
-
-
-def later(function: Callable[[], None]) -> None:
-    """The same, with nobody waiting."""
-    _threads.submit(function)
 
 
 def open_file(path: str, uid: int = -1) -> int:
@@ -148,13 +133,6 @@ def topped(head: bytes, content: Content) -> Content:
 def is_ascii(content: Content) -> bool:
     """Whether all of it is seven bit. Blocks; raises Unreadable."""
     return all(block.isascii() for block in blocks(content))
-
-
-async def read(content: Content) -> AsyncIterator[bytes]:
-    """`blocks`, read in a thread. Raises Unreadable."""
-    found = blocks(content)
-    while data := await in_thread(next, found, b""):
-        yield data
 
 
 def lines(pieces: Iterator[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:

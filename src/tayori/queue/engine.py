@@ -21,10 +21,11 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from tayori.queue.content import Content, in_thread
+from tayori.queue.content import Content
 from tayori.queue.model import Message, QueueBroken, QueueFull, Settlement, Stored
 from tayori.queue.spool import Copy, Spool
 from tayori.queue.store import Store, translate
+from tayori.queue.threads import in_thread
 
 SETTLE_WAIT = 0.02
 RETRY_WAIT = 0.2

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tayori.queue import content
-from tayori.queue.content import Content, Unreadable, in_thread
+from tayori.queue.content import Content, Unreadable
 from tayori.queue.model import QueueBroken, QueueFull, Slice, Stored
+from tayori.queue.threads import in_thread, later
 
 GAP = 65536
 """Bytes kept free before a message that comes in, for what its header grows by; nothing is written there, so that it
@@ -106,12 +107,12 @@ class Spool:
             # the commit may yet come, and until this process ends nobody may take the file for an orphan
             return
         self._kept = accepted.exception() is None
-        content.later(self._end)
+        later(self._end)
 
     def end(self) -> None:
         """Remove the file, unless it was handed over to `follow`. Returns at once."""
         if self._begun and not self._handed:
-            content.later(self._end)
+            later(self._end)
 
     def _guarded(self, act: Callable[..., object], *arguments: object) -> object:
         with self._lock:

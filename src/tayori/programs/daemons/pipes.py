@@ -24,8 +24,9 @@ from tayori.delivery.smtp_job import Attempt
 from tayori.net.stream import Stream, connect_unix
 from tayori.programs import ipc
 from tayori.programs.daemons.layout import Layout
-from tayori.queue.content import Content, Unreadable, close, in_thread, opened
+from tayori.queue.content import Content, Unreadable, close, opened
 from tayori.queue.model import Attributes, Recipient
+from tayori.queue.threads import in_thread
 
 _log = logging.getLogger("tayori.pipe")
 _OUTCOMES: dict[str, type[Delivered] | type[DeferredDelivery] | type[BouncedDelivery]] = {

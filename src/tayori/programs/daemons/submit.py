@@ -21,12 +21,16 @@ from tayori.programs import ipc
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
+from tayori.programs.daemons.smtpd.options import overrides
 from tayori.protocol.received import rfc5322_date
-from tayori.queue.content import Content, Unreadable, read
+from tayori.queue.content import Content, Unreadable
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Stored
+from tayori.queue.threads import read
 from tayori.rewrite.cleanup import Incoming
 from tayori.rewrite.results import Rewritten
+from tayori.tables.matchlist import Kind, Match, MatchList
+from tayori.tables.registry import Tables
 
 _log = logging.getLogger("tayori.pickup")
 IDLE_SECONDS = 60.0
@@ -48,7 +52,9 @@ class Submit:
         dispatcher: Dispatcher,
         layout: Layout,
         owner: Owner | None,
+        tables: Tables,
     ) -> None:
+        """Raises ConfigError."""
         self._intake = intake
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[Stream] = set()
@@ -60,10 +66,11 @@ class Submit:
         self._filter = settings.text("content_filter")
         self._size_limit = settings.number("message_size_limit")
         self._powerful = {0, os.geteuid()} | ({owner.uid} if owner else set())
+        self._overrides = overrides(settings)
         self._rights = {
-            name: settings.items(name) for name in ("authorized_submit_users", "authorized_mailq_users",
-                                                    "authorized_flush_users")
-        }  # fmt: skip
+            name: MatchList.from_settings(tables, settings, name, Kind.STRING)
+            for name in ("authorized_submit_users", "authorized_mailq_users", "authorized_flush_users")
+        }
         self._ops: dict[str, Callable[[Answer, int], Awaitable[Answer]]] = {
             "queue": self._list,
             "flush": self._flush,
@@ -140,12 +147,11 @@ class Submit:
         except (QueueFull, QueueBroken, KeyError) as error:
             return {"ok": False, "error": str(error), "temporary": True}
 
-    def _allow(self, parameter: str, uid: int) -> None:
-        """authorized_*_users: `static:anyone`, or user names; root and the mail owner always may."""
-        users = self._rights[parameter]
-        if uid in self._powerful or "static:anyone" in users:
+    async def _allow(self, parameter: str, uid: int) -> None:
+        """authorized_*_users: user names and tables of them; root and the mail owner always may."""
+        if uid in self._powerful:
             return
-        if user_name(uid) not in users:
+        if not isinstance(await self._rights[parameter].match(user_name(uid)), Match):
             raise NotAllowed(f"user {user_name(uid)} is not in {parameter}")
 
     def _powerful_only(self, uid: int) -> None:
@@ -154,7 +160,7 @@ class Submit:
 
     async def _submit(self, request: Answer, content: bytes, uid: int) -> Answer:
         try:
-            self._allow("authorized_submit_users", uid)
+            await self._allow("authorized_submit_users", uid)
             reply = await self.accept(request, content, uid, time.time())
         except NotAllowed as error:
             return {"ok": False, "id": "", "error": str(error), "code": 77, "temporary": False}
@@ -173,7 +179,7 @@ class Submit:
             return {"ok": False, "id": "", "error": "Message file too big", "code": 65, "temporary": False}
         number = self._queue.next_number()
         queue_id = f"{number:X}"
-        self._intake.log.line("pickup", f"{queue_id}: uid={uid} from=<{sender}>")
+        self._intake.log.line("pickup", f"{queue_id}: uid={uid} from=<{quote(sender)}>")
         date = rfc5322_date(datetime.fromtimestamp(int(now)).astimezone())
         trace = (
             f"Received: by {self._hostname} ({self._mail_name}, from userid {uid})\n\tid {queue_id}; {date}\n"
@@ -188,6 +194,7 @@ class Submit:
             now=now,
             queue_id=queue_id,
             full_name=str(request.get("full_name", "")),
+            overrides=self._overrides,
         )
         attributes = Attributes(
             rewrite_context="local",
@@ -209,7 +216,7 @@ class Submit:
         }
 
     async def _list(self, request: Answer, uid: int) -> Answer:
-        self._allow("authorized_mailq_users", uid)
+        await self._allow("authorized_mailq_users", uid)
         after, limit = _integer(request, "after", 0), min(_integer(request, "limit", 100), 1000)
         page = await self._queue.call(lambda store: store.page(after, limit + 1))
         return {
@@ -219,7 +226,7 @@ class Submit:
         }
 
     async def _flush(self, request: Answer, uid: int) -> Answer:
-        self._allow("authorized_flush_users", uid)
+        await self._allow("authorized_flush_users", uid)
         number = _number(request) if request.get("id") else None
         site = str(request.get("site", ""))
         changed = await self._queue.call(lambda store: store.make_due(time.time(), number, site))
@@ -278,7 +285,7 @@ class Submit:
         return {"ok": True, "content": content, "message": _shown(message, False)}
 
     async def _count(self, request: Answer, uid: int) -> Answer:
-        self._allow("authorized_mailq_users", uid)
+        await self._allow("authorized_mailq_users", uid)
         return {"ok": True, "count": await self._queue.call(lambda store: store.count())}
 
     async def _status(self, request: Answer, uid: int) -> Answer:

@@ -15,8 +15,9 @@ from tayori.config.settings import Settings
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered
 from tayori.programs.daemons.dispatch.ended import Ended, Work, log_line
 from tayori.protocol.received import rfc5322_date
-from tayori.queue.content import THRESHOLD, in_thread, is_ascii, topped
+from tayori.queue.content import THRESHOLD, is_ascii, topped
 from tayori.queue.model import Message, Recipient, Settlement, Stored
+from tayori.queue.threads import in_thread
 from tayori.schedule.backoff import Backoff
 
 Log = Callable[[str, str], None]
