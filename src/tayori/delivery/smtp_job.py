@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.smtp_options import SmtpOptions
 from tayori.protocol.address import quote
-from tayori.protocol.idn import to_ascii
+from tayori.protocol.idn import a_labels
 from tayori.protocol.orcpt import typed
 from tayori.protocol.seven_bit import SevenBit, labelled, seven_bit
 from tayori.protocol.smtp_client_content import Wire, wire
@@ -213,12 +213,6 @@ class Job:
         for n in self.pending:
             self.outcomes.setdefault(n, DeferredDelivery("no mail server was tried", "4.4.0"))
         return Attempt(self.outcomes, self.healthy, self.reason)
-
-
-def a_labels(address: str, transitional: bool = False) -> str:
-    """The address with its domain in A-labels, if it has any."""
-    local, at, domain = address.rpartition("@")
-    return f"{local}{at}{to_ascii(domain, transitional) or domain}" if at else address
 
 
 def _has_control(text: str) -> bool:

@@ -37,6 +37,12 @@ def to_unicode(domain: str) -> str:
     return ".".join(map(_u_label, domain.split(".")))
 
 
+def a_labels(address: str, transitional: bool = False) -> str:
+    """A mail address with its domain in A-labels, where it has them; the local part has no other form."""
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{to_ascii(domain, transitional) or domain}" if at else address
+
+
 def other_form(domain: str) -> str:
     """The U-label form of an A-label name and the other way round; "" where there is none."""
     other = to_ascii(domain) if not domain.isascii() else to_unicode(domain)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from tayori.protocol.idn import a_labels
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -49,6 +51,12 @@ def transmission(esmtp: bool, tls: bool, login: bool, utf8: bool) -> str:
     return ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if tls else "") + ("A" if login else "")
 
 
+def _in_ascii(address: str) -> str:
+    """With A-labels where that makes it ASCII: a header in ASCII can go to servers without SMTPUTF8."""
+    shown = a_labels(address)
+    return shown if shown.isascii() else address
+
+
 def received(trace: Trace) -> bytes:
     """The whole header, folded as Postfix folds it, LF ended."""
     lines = [
@@ -60,7 +68,8 @@ def received(trace: Trace) -> bytes:
         lines.append(f"\t(Authenticated sender: {trace.login})")
     by = f"\tby {trace.hostname} ({trace.mail_name}) with {trace.protocol} id {trace.queue_id}"
     if trace.recipient:
-        lines += [by, f"\tfor <{trace.recipient}>; {trace.date}"]
+        shown = trace.recipient if trace.recipient.isascii() else _in_ascii(trace.recipient)
+        lines += [by, f"\tfor <{shown}>; {trace.date}"]
     else:
         lines += [by + ";", f"\t{trace.date}"]
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")

@@ -15,6 +15,7 @@ from tayori.programs.daemons.smtpd.service import Envelope
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol import smtp_commands as say
+from tayori.protocol.headers import header_end
 from tayori.protocol.received import Trace, received, rfc5322_date
 from tayori.protocol.reply import Reply
 from tayori.queue.content import THRESHOLD, Content
@@ -35,6 +36,8 @@ class Forced:
 
 
 NOTHING = Forced()
+ORIGINS = frozenset(("sendmail", "smtpd", "forward", "bounce"))
+"""The classes of smtputf8_autodetect_classes that messages here come from (verify: delivery.smtp; no notify, qmqpd)."""
 
 
 class Intake:
@@ -60,6 +63,7 @@ class Intake:
         self._hostname = settings.text("myhostname")
         self._mail_name = settings.text("mail_name")
         self._date = (0, "")
+        self._detecting = _autodetected(settings)
 
     def next_number(self) -> int:
         """A queue number. Raises QueueBroken."""
@@ -146,6 +150,7 @@ class Intake:
     ) -> Reply:
         """Clean and keep; the reply a client gets. Nothing is kept unless it is a 250."""
         cleaned = await self._cleanup.clean(incoming)
+        attributes = self._detected(attributes, _origin(attributes), cleaned.sender, cleaned.recipients, cleaned.content)
         return self._refusal(number, cleaned) or await self._accept(
             _message(number, arrival, cleaned, cleaned.content, attributes, forced)
         )
@@ -166,10 +171,24 @@ class Intake:
             refusal = self._refusal(number, cleaned)
             if refusal is not None:
                 return refusal
+            attributes = self._detected(attributes, _origin(attributes), cleaned.sender, cleaned.recipients, cleaned.content)
             content = await spool.finish(cleaned.content, cleaned.cut, cleaned.edits)
         except (QueueFull, QueueBroken) as error:
             return self._not_kept(number, error)
         return await self._accept(_message(number, arrival, cleaned, content, attributes, forced), spool)
+
+    def _detected(
+        self, attributes: Attributes, origin: str, sender: str, recipients: tuple[Rewritten, ...], content: bytes
+    ) -> Attributes:
+        """smtputf8_autodetect_classes: mail of these classes that has UTF-8 in its envelope or header counts as if it
+        had asked for SMTPUTF8."""
+        if origin not in self._detecting or attributes.smtputf8:
+            return attributes
+        if sender.isascii() and all(one.address.isascii() for one in recipients) and (
+            content.isascii() or content[: header_end(content)].isascii()
+        ):  # fmt: skip
+            return attributes
+        return msgspec.structs.replace(attributes, smtputf8=True)
 
     def _refusal(self, number: int, cleaned: Cleaned) -> Reply | None:
         """The reply to a message that is not kept: refused, or thrown away."""
@@ -237,11 +256,31 @@ class Intake:
             content = Stored((cleaned.content[:-1], *whole.parts[1:]))
         return msgspec.structs.replace(
             message,
+            attributes=self._detected(
+                message.attributes,
+                "bounce" if message.attributes.kind == "bounce" else "forward",
+                cleaned.sender,
+                cleaned.recipients,
+                cleaned.content,
+            ),
             sender=cleaned.sender,
             content=content,
             size=len(content),
             recipients=tuple(_recipient(n, r) for n, r in enumerate(cleaned.recipients, start=1)),
         )
+
+
+def _autodetected(settings: Settings) -> frozenset[str]:
+    """The classes of smtputf8_autodetect_classes by their names; none without smtputf8_enable."""
+    if not settings.flag("smtputf8_enable"):
+        return frozenset()
+    named = frozenset(settings.items("smtputf8_autodetect_classes"))
+    return ORIGINS if "all" in named else named & ORIGINS
+
+
+def _origin(attributes: Attributes) -> str:
+    """Where a message that was handed in comes from, as smtputf8_autodetect_classes names it."""
+    return "sendmail" if attributes.uid >= 0 else "smtpd"
 
 
 def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> tuple[Incoming, Forced]:
