@@ -1,8 +1,8 @@
 """Delivery status notifications: multipart/report of RFC 6522 with the message/delivery-status of RFC 3464.
 
-Three parts: a text for people, the fields for programs, and the message or its headers. A message that needs
-SMTPUTF8 gets the global types of RFC 6533. Texts from other servers are folded and stripped of control characters:
-nothing that a remote said can add a header or a MIME boundary.
+Three parts: a text for people, the fields for programs, and the message or its headers. A message that asked for
+SMTPUTF8 gets the global types of RFC 6533, and its report asks for SMTPUTF8, as in Postfix. Texts from other servers
+are folded and stripped of control characters: nothing that a remote said can add a header or a MIME boundary.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from email.utils import format_datetime
 from tayori.bounce.options import BounceOptions
 from tayori.bounce.rules import Entry, Kind, Notice
 from tayori.protocol.address import quote
+from tayori.protocol.orcpt import decoded, unxtext
 from tayori.queue.content import Content
 from tayori.queue.model import Attributes, Message, Recipient, Slice, Stored
 
 WIDTH = 78
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 SUBJECTS: dict[Kind, tuple[str, str]] = {
     Kind.FAILED: ("Undelivered Mail Returned to Sender", "Postmaster Copy: Undelivered Mail"),
@@ -84,7 +84,7 @@ def report(
     """
     identity = f"{number:X}"
     boundary = f"{message.id}.{int(now)}/{options.hostname}"
-    utf8 = message.attributes.smtputf8 and not _ascii(message, notice)
+    utf8 = message.attributes.smtputf8
     headers_only = only_headers(notice, original, options)
     returned, large = _returned(message, original, headers_only)
     # everything after the top headers, so that the outer encoding is that of what is inside
@@ -96,7 +96,7 @@ def report(
                 boundary,
                 "Delivery report",
                 "message/global-delivery-status" if utf8 else "message/delivery-status",
-                _machine(notice, message, options, utf8),
+                _machine(notice, message, options),
             ),
             _part(
                 boundary,
@@ -169,27 +169,29 @@ def _human(notice: Notice, headers_only: bool, options: BounceOptions) -> bytes:
     return _bytes(text)
 
 
-def _machine(notice: Notice, message: Message, options: BounceOptions, utf8: bool) -> bytes:
+def _machine(notice: Notice, message: Message, options: BounceOptions) -> bytes:
     name = options.mail_name.replace(" ", "-") or "Tayori"
     lines = [f"Reporting-MTA: dns; {options.hostname}"]
     if message.attributes.envid:
-        lines.insert(0, f"Original-Envelope-Id: {clean(_unxtext(message.attributes.envid))}")
+        lines.insert(
+            0, f"Original-Envelope-Id: {clean(unxtext(message.attributes.envid) or message.attributes.envid)}"
+        )
     lines.append(f"X-{name}-Queue-ID: {message.id}")
     if message.sender:
-        lines.append(f"X-{name}-Sender: {_typed(message.sender, utf8)}")
+        lines.append(f"X-{name}-Sender: {_typed(message.sender)}")
     lines.append(f"Arrival-Date: {_date(message.arrival)}")
     groups = ["\n".join(lines)]
-    groups.extend(_recipient_fields(entry, notice.kind, name, utf8) for entry in notice.entries)
+    groups.extend(_recipient_fields(entry, notice.kind, name) for entry in notice.entries)
     return _bytes("\n\n".join(groups) + "\n")
 
 
-def _recipient_fields(entry: Entry, kind: Kind, name: str, utf8: bool) -> str:
+def _recipient_fields(entry: Entry, kind: Kind, name: str) -> str:
     recipient, outcome = entry
-    lines = [f"Final-Recipient: {_typed(recipient.address, utf8)}"]
+    lines = [f"Final-Recipient: {_typed(recipient.address)}"]
     if recipient.orcpt:
-        lines.append(f"Original-Recipient: {clean(_unxtext(recipient.orcpt))}")
+        lines.append(f"Original-Recipient: {clean(';'.join(decoded(recipient.orcpt) or (recipient.orcpt,)))}")
     elif recipient.original:
-        lines.append(f"Original-Recipient: {_typed(recipient.original, utf8)}")
+        lines.append(f"Original-Recipient: {_typed(recipient.original)}")
     action = kind.value
     if kind is Kind.SUCCESS and "[" in outcome.relay:
         action = "relayed"
@@ -247,14 +249,8 @@ def _encoding(content: bytes, seven: bool = True) -> str:
     return "7bit" if seven and content.isascii() else "8bit"
 
 
-def _ascii(message: Message, notice: Notice) -> bool:
-    return message.sender.isascii() and all(
-        recipient.address.isascii() and recipient.original.isascii() for recipient, _ in notice.entries
-    )
-
-
-def _typed(address: str, utf8: bool) -> str:
-    return f"{'utf-8' if utf8 and not address.isascii() else 'rfc822'}; {_shown(address)}"
+def _typed(address: str) -> str:
+    return f"{'rfc822' if address.isascii() else 'utf-8'}; {_shown(address)}"
 
 
 def _shown(address: str) -> str:
@@ -285,11 +281,6 @@ def fold(text: str) -> str:
             line = f"{line} {word}" if line else word
     lines.append(line)
     return "\n".join(lines)
-
-
-def _unxtext(text: str) -> str:
-    """RFC 3461 4: `+XX` is a byte in hexadecimal."""
-    return _XTEXT.sub(lambda match: chr(int(match.group(1), 16)), text)
 
 
 def _duration(seconds: int) -> str:

@@ -121,6 +121,32 @@ def test_smtputf8_uses_the_global_types() -> None:
     assert content.count("Content-Transfer-Encoding: 8bit") >= 3
 
 
+def test_the_types_follow_what_the_message_asked_for() -> None:
+    """As Postfix 3.7: global types even where all is ASCII, and none for mail that did not ask for SMTPUTF8."""
+    for asked in (True, False):
+        who = message("me@a.example", smtputf8=asked)
+        (notice,) = notices(
+            Kind.FAILED, who, (entry(address="ü@b.example" if not asked else "x@b.example"),), OPTIONS
+        )
+        made = report(notice, who, CONTENT, OPTIONS, 1, NOW)
+        content = (made.content or b"").decode()  # type: ignore[union-attr]
+        assert made.attributes.smtputf8 is asked
+        assert ("message/global-delivery-status" in content) is asked
+        assert "Final-Recipient: " + ("rfc822; x@b.example" if asked else "utf-8; ü@b.example") in content
+
+
+def test_original_recipients_are_shown_decoded() -> None:
+    for orcpt, shown in (
+        (r"utf-8;j\x{FC}rgen@old.example", "utf-8;jürgen@old.example"),
+        ("rfc822;a+2Bb@old.example", "rfc822;a+b@old.example"),
+        ("rfc822;broken+", "rfc822;broken+"),
+        (r"utf-8;a\x{A}Status: 2.0.0", "utf-8;a Status: 2.0.0"),
+    ):
+        (notice,) = notices(Kind.FAILED, message(), (entry(orcpt=orcpt),), OPTIONS)
+        content = (report(notice, message(), CONTENT, OPTIONS, 1, NOW).content or b"").decode()  # type: ignore[union-attr]
+        assert f"\nOriginal-Recipient: {shown}\n" in content
+
+
 def test_original_8bit_is_declared() -> None:
     made, mail = written(original=b"Subject: x\n\nh\xe9\n")
     assert mail["Content-Transfer-Encoding"] == "8bit"
