@@ -37,7 +37,7 @@ class Forced:
 
 NOTHING = Forced()
 ORIGINS = frozenset(("sendmail", "smtpd", "forward", "bounce"))
-"""The classes of smtputf8_autodetect_classes that messages here come from (verify: delivery.smtp; no notify, qmqpd)."""
+"""The classes of smtputf8_autodetect_classes that messages here come from (verify: delivery.smtp)."""
 
 
 class Intake:
@@ -150,7 +150,7 @@ class Intake:
     ) -> Reply:
         """Clean and keep; the reply a client gets. Nothing is kept unless it is a 250."""
         cleaned = await self._cleanup.clean(incoming)
-        attributes = self._detected(attributes, _origin(attributes), cleaned.sender, cleaned.recipients, cleaned.content)
+        attributes = self._detected(attributes, _origin(attributes), cleaned)
         return self._refusal(number, cleaned) or await self._accept(
             _message(number, arrival, cleaned, cleaned.content, attributes, forced)
         )
@@ -171,22 +171,20 @@ class Intake:
             refusal = self._refusal(number, cleaned)
             if refusal is not None:
                 return refusal
-            attributes = self._detected(attributes, _origin(attributes), cleaned.sender, cleaned.recipients, cleaned.content)
+            attributes = self._detected(attributes, _origin(attributes), cleaned)
             content = await spool.finish(cleaned.content, cleaned.cut, cleaned.edits)
         except (QueueFull, QueueBroken) as error:
             return self._not_kept(number, error)
         return await self._accept(_message(number, arrival, cleaned, content, attributes, forced), spool)
 
-    def _detected(
-        self, attributes: Attributes, origin: str, sender: str, recipients: tuple[Rewritten, ...], content: bytes
-    ) -> Attributes:
+    def _detected(self, attributes: Attributes, origin: str, cleaned: Cleaned) -> Attributes:
         """smtputf8_autodetect_classes: mail of these classes that has UTF-8 in its envelope or header counts as if it
         had asked for SMTPUTF8."""
         if origin not in self._detecting or attributes.smtputf8:
             return attributes
-        if sender.isascii() and all(one.address.isascii() for one in recipients) and (
-            content.isascii() or content[: header_end(content)].isascii()
-        ):  # fmt: skip
+        content = cleaned.content
+        plain = cleaned.sender.isascii() and all(one.address.isascii() for one in cleaned.recipients)
+        if plain and (content.isascii() or content[: header_end(content)].isascii()):
             return attributes
         return msgspec.structs.replace(attributes, smtputf8=True)
 
@@ -257,11 +255,7 @@ class Intake:
         return msgspec.structs.replace(
             message,
             attributes=self._detected(
-                message.attributes,
-                "bounce" if message.attributes.kind == "bounce" else "forward",
-                cleaned.sender,
-                cleaned.recipients,
-                cleaned.content,
+                message.attributes, "bounce" if message.attributes.kind == "bounce" else "forward", cleaned
             ),
             sender=cleaned.sender,
             content=content,
