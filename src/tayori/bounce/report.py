@@ -87,6 +87,7 @@ def report(
     utf8 = message.attributes.smtputf8
     headers_only = only_headers(notice, original, options)
     returned, large = _returned(message, original, headers_only)
+    seven = seven or not large
     # everything after the top headers, so that the outer encoding is that of what is inside
     body = b"".join(
         (

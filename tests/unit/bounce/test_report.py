@@ -3,15 +3,18 @@ from __future__ import annotations
 import email
 import email.policy
 from email.message import Message as Mail
+from pathlib import Path
 
 import pytest
 
+from support.large import body, keep
 from tayori.bounce.options import BounceOptions
 from tayori.bounce.report import fold, report
 from tayori.bounce.rules import Kind, Notice, notices
 from tayori.config.settings import Settings
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
-from tayori.queue.model import Attributes, Message, Recipient
+from tayori.queue.content import blocks, is_ascii
+from tayori.queue.model import Attributes, Message, Recipient, Stored
 
 OPTIONS = BounceOptions.of(
     Settings.of({"myhostname": "mail.example.com", "mydomain": "example.com", "myorigin": "$mydomain"})
@@ -255,3 +258,18 @@ def test_empty_body_and_headerless_originals() -> None:
         notice = Notice(Kind.FAILED, "", "me@a.example", (entry(),), headers_only=True)
         content = report(notice, message(), original, OPTIONS, 1, NOW).content or b""
         assert len(email.message_from_bytes(content).get_payload()) == 3
+
+
+@pytest.mark.parametrize("end", [b"", "\u00e4\n".encode()], ids=["7bit", "8bit"])
+@pytest.mark.parametrize("limit", ["5000000", "50000"])
+def test_a_message_in_a_file_comes_back_as_one_in_memory(tmp_path: Path, end: bytes, limit: str) -> None:
+    options = BounceOptions.of(Settings.of({"myhostname": "mail.example.com", "bounce_size_limit": limit}))
+    whole = CONTENT + body(400_000) + end
+    (notice,) = notices(Kind.FAILED, message(), (entry(),), options)
+    wanted = report(notice, message(), whole, options, 0xDEF, NOW)
+    large = keep(tmp_path / "A", whole)
+    made = report(notice, message(), large, options, 0xDEF, NOW, seven=is_ascii(large))
+    assert made.content is not None
+    assert b"".join(blocks(made.content)) == wanted.content
+    assert (made.size, made.attributes) == (wanted.size, wanted.attributes)
+    assert isinstance(made.content, Stored) == (limit == "5000000"), "only what was asked for whole lies in a file"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -301,3 +303,54 @@ def test_the_plain_way_is_short() -> None:
         return (time.perf_counter() - started) / 500
 
     assert min(asyncio.run(many()) for _ in range(3)) < 250e-6
+
+
+LONG = (
+    b"Content-Type: multipart/mixed; boundary=b\nReceived: x\n\npreamble\n--b\nContent-Type: text/plain\n\n"
+    + b"some line of text\n" * 20_000
+    + b"bad line\n--b\nContent-Type: message/rfc822\n\nSubject: nested\n\nold\nnew\n--b--\n"
+)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"body_checks": "pcre:{ {/^bad/ IGNORE} {/^new/ REPLACE newer} {/^old/ PREPEND older} }"},
+        {"body_checks": "pcre:{ {/^bad/ IGNORE} }", "body_checks_size_limit": "0"},
+        {"mime_header_checks": "pcre:{ {/text.plain/ REPLACE Content-Type: text/html} }"},
+        {"nested_header_checks": "pcre:{ {/^Subject/ REJECT no nested mail} }"},
+        {"header_checks": "pcre:{ {/^Received: x/ IGNORE} }", "always_add_missing_headers": "yes"},
+        {"body_checks": "pcre:{ {/^bad/ DISCARD} }"},
+    ],
+)
+@pytest.mark.parametrize("content", [LONG, b"no header at all\n" + LONG, LONG[: LONG.index(b"\n\n") + 1]])
+def test_a_mapped_message_is_cleaned_as_one_in_memory(tmp_path: Path, values: dict[str, str], content: bytes) -> None:
+    """What is left of a mapped one is its new header, what that replaces, and the edits in the rest."""
+    wanted = clean(content=content, **values)
+    (tmp_path / "content").write_bytes(content)
+    with (
+        (tmp_path / "content").open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as view,
+    ):
+        got = clean(content=view, **values)  # type: ignore[arg-type]
+    whole, at = got.content, got.cut
+    for start, end, new in got.edits:
+        whole += content[at:start] + new
+        at = end
+    whole += content[at:]
+    if wanted.reject is None:
+        assert whole == wanted.content
+    for name in ("reject", "recipients", "message_id", "notes", "discard", "hold"):
+        assert getattr(got, name) == getattr(wanted, name)
+    assert len(got.content) < 1000
+
+
+def test_a_header_without_end_is_refused_where_it_would_fill_memory(tmp_path: Path) -> None:
+    (tmp_path / "content").write_bytes(b"a: b\n" * 300_000 + b"\nbody\n")
+    with (
+        (tmp_path / "content").open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as view,
+    ):
+        got = clean(content=view)  # type: ignore[arg-type]
+    assert got.reject == (552, "5.3.4", "Message header size exceeds fixed limit")
