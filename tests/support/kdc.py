@@ -27,6 +27,7 @@ KRB5_CONF = """
   dns_lookup_realm = false
   dns_canonicalize_hostname = false
   rdns = false
+  qualify_shortname = ""
   default_ccache_name = FILE:{folder}/no-cache
   default_keytab_name = FILE:{folder}/keytab
   default_client_keytab_name = FILE:{folder}/no-client-keytab

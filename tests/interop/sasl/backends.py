@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs
 
 from interop.sasl import servers
 from interop.sasl.peers import PASSWORD, running, short_folder, system_user, tayori_saslauthd, wait_for
+from support.kdc import Kdc
 from support.peers import missing, need_root, require
 from tayori.sasl.accounts import AccountFile
 
@@ -25,7 +27,10 @@ SELECT = "sql_select: SELECT password FROM users WHERE name = '%u' AND realm = '
 
 @dataclass
 class Store:
-    """`conf` is smtpd.conf without mech_list; `main` goes into main.cf; `token` for OAUTHBEARER and XOAUTH2."""
+    """`conf` is smtpd.conf without mech_list; `main` goes into main.cf; `token` for OAUTHBEARER and XOAUTH2.
+
+    `env` is the server's environment, `client_env` that of clients, `false_env` that of clients with a wrong ticket.
+    """
 
     conf: str
     user: str = "taro"
@@ -33,6 +38,8 @@ class Store:
     main: dict[str, str] = field(default_factory=dict)
     token: str = ""
     env: dict[str, str] = field(default_factory=dict)
+    client_env: dict[str, str] = field(default_factory=dict)
+    false_env: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -226,12 +233,58 @@ def none() -> Iterator[Store]:
         yield Store(conf, main={"smtpd_sasl_local_domain": "example.com", **options})
 
 
+@contextmanager
+def keytab() -> Iterator[Store]:
+    """A key of our own and taro's ticket; and a ticket of another KDC that answers in the same realm's name."""
+    need_gssapi()
+    with short_folder() as folder, Kdc(folder / "real") as kdc, Kdc(folder / "false") as false:
+        tickets = []
+        for each in (kdc, false):
+            each.user("taro", PASSWORD)
+            each.keytab("smtp/localhost")
+            tickets.append({**each.env, "KRB5CCNAME": each.ticket("taro", PASSWORD)})
+        # no back end: nobody makes the account file that would be asked
+        conf = f"mech_list: gssapi\nkeytab: {kdc.keytab_path}\n"
+        env = {name: value for name, value in kdc.env.items() if name != "KRB5_KTNAME"}
+        yield Store(conf, main={"myhostname": "localhost"}, env=env, client_env=tickets[0], false_env=tickets[1])
+
+
+def need_gssapi() -> None:
+    try:
+        import gssapi  # noqa: F401
+    except ImportError:
+        missing("the gssapi library is not installed (make setup EXTRAS=all)")
+
+
+@contextmanager
+def _kerberos5(own: bool) -> Iterator[Store]:
+    if not own:
+        need_root("Cyrus's saslauthd")
+    need_gssapi()
+    with short_folder() as folder, Kdc(folder / "kdc") as kdc:
+        kdc.user("taro", PASSWORD)
+        kdc.keytab(f"host/{socket.gethostname().lower()}")
+        env = {**os.environ, **kdc.env}
+        # the local domain would be taken for a realm
+        more = {"main": {"smtpd_sasl_local_domain": ""}}
+        if own:
+            with tayori_saslauthd(folder, "-a", "kerberos5", env=env) as mux:
+                yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {mux}\n", **more)
+        else:
+            command = (require("saslauthd", "sasl2-bin"), "-a", "kerberos5", "-d", "-m", str(folder), "-n", "2")
+            with running(*command, env=env):
+                wait_for((folder / "mux").exists)
+                yield Store(f"pwcheck_method: saslauthd\nsaslauthd_path: {folder}/mux\n", **more)
+
+
 BACKENDS: dict[str, Callable[[], AbstractContextManager[Store]]] = {
     "accounts": accounts,
     "passwd-file": passwd_file,
     "saslauthd": saslauthd,
     "pam": lambda: _own_saslauthd("pam"),
     "shadow": lambda: _own_saslauthd("shadow"),
+    "cyrus-kerberos5": lambda: _kerberos5(own=False),
+    "kerberos5": lambda: _kerberos5(own=True),
     "sasldb": sasldb,
     "gdbm": gdbm,
     "sqlite": sqlite,
@@ -243,6 +296,7 @@ BACKENDS: dict[str, Callable[[], AbstractContextManager[Store]]] = {
     "rimap": rimap,
     "httpform": httpform,
     "oauth": oauth,
+    "keytab": keytab,
     "none": none,
 }
 

@@ -6,8 +6,9 @@ import os
 import smtplib
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from interop.sasl.pki import Pki
@@ -18,7 +19,11 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Login:
-    """What to try. The server is localhost:`port` and offers STARTTLS with a certificate of `pki`."""
+    """What to try. The server is localhost:`port` and offers STARTTLS with a certificate of `pki`.
+
+    `certificate` (the client's own unless given) is for EXTERNAL, `env` (where tickets are) for GSSAPI. `act_as`: the
+    name to act for, where gsasl and smtptest are to ask for another than their own.
+    """
 
     port: int
     mechanism: str
@@ -28,11 +33,14 @@ class Login:
     folder: Path
     token: str = ""
     realm: str = ""
+    certificate: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    act_as: str = ""
 
 
 def run(login: Login, *command: str, typed: str = "") -> str:
     """A program's whole output; it is ended after SECONDS."""
-    home = {**os.environ, "HOME": str(login.folder), "LC_ALL": "C.UTF-8"}
+    home = {**os.environ, "HOME": str(login.folder), "LC_ALL": "C.UTF-8", **login.env}
     made = subprocess.run(
         ["timeout", str(SECONDS), *command], input=typed.encode(), capture_output=True, env=home, timeout=SECONDS + 5
     )
@@ -44,11 +52,14 @@ def gsasl(login: Login) -> bool:
     more = ["--starttls", f"--x509-ca-file={login.pki.authority}"]
     if not login.mechanism.endswith("-PLUS"):
         more.append("--no-cb")
+    own = login.certificate or login.pki.client
     if login.mechanism == "EXTERNAL":
-        more += [f"--x509-cert-file={login.pki.client}", f"--x509-key-file={login.pki.client}", "-z", ""]
-    if login.mechanism == "ANONYMOUS":
+        more += [f"--x509-cert-file={own}", f"--x509-key-file={own}", "-z", login.act_as]
+    elif login.mechanism == "GSSAPI":
+        more += ["-a", login.user, "-z", login.act_as]
+    elif login.mechanism == "ANONYMOUS":
         more += ["-n", "trace"]
-    elif login.mechanism != "EXTERNAL":
+    else:
         more += ["-r", login.realm] if login.realm else []
         more += ["-a", login.user, "-p", login.password]
     said = run(
@@ -61,11 +72,11 @@ def gsasl(login: Login) -> bool:
 
 def smtptest(login: Login) -> bool:
     """Cyrus's smtptest with libsasl2's plug-ins."""
-    certificate = str(login.pki.client) if login.mechanism == "EXTERNAL" else ""
+    certificate = str(login.certificate or login.pki.client) if login.mechanism == "EXTERNAL" else ""
+    whom = login.act_as or ("" if login.mechanism == "EXTERNAL" else login.user)
     said = run(
         login, require("smtptest", "cyrus-clients"), "-p", str(login.port), "-m", login.mechanism, "-a", login.user,
-        "-u", "" if login.mechanism == "EXTERNAL" else login.user, "-w", login.password, "-t", certificate,
-        "localhost", typed="QUIT\r\n",
+        "-u", whom, "-w", login.password, "-t", certificate, "localhost", typed="QUIT\r\n",
     )  # fmt: skip
     return "235 2.7.0" in said
 
@@ -97,7 +108,10 @@ def curl(login: Login) -> bool:
     """curl's SMTP; it is let in when VRFY is reached."""
     more = ["--login-options", f"AUTH={login.mechanism}", "-u", f"{login.user}:{login.password}"]
     if login.mechanism == "EXTERNAL":
-        more = ["--cert", str(login.pki.client), "--login-options", "AUTH=EXTERNAL", "-u", f"{login.user}:"]
+        own = str(login.certificate or login.pki.client)
+        more = ["--cert", own, "--login-options", "AUTH=EXTERNAL", "-u", f"{login.user}:"]
+    elif login.mechanism == "GSSAPI":
+        more = ["--login-options", "AUTH=GSSAPI", "-u", ":"]
     elif login.token:
         more = ["--login-options", f"AUTH={login.mechanism}", "-u", login.user, "--oauth2-bearer", login.token]
     said = run(
@@ -115,10 +129,12 @@ def msmtp(login: Login) -> bool:
         f"user {login.user}", f"password {login.token or login.password}",
     ]  # fmt: skip
     if login.mechanism == "EXTERNAL":
-        lines += [f"tls_cert_file {login.pki.client}", f"tls_key_file {login.pki.client}"]
-    conf = login.folder / f"msmtp-{login.mechanism}"
+        own = login.certificate or login.pki.client
+        lines += [f"tls_cert_file {own}", f"tls_key_file {own}"]
+    handle, name = tempfile.mkstemp(prefix="msmtp", dir=login.folder)  # mode 0600, as msmtp wants it
+    os.close(handle)
+    conf = Path(name)
     conf.write_text("\n".join(lines) + "\n")
-    conf.chmod(0o600)
     said = run(
         login, require("msmtp"), "-C", str(conf), "-d", "taro@example.com", typed="Subject: x\n\nhello\n"
     )  # fmt: skip

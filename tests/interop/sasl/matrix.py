@@ -30,7 +30,10 @@ BACKENDS = {
     "saslauthd": "Cyrus saslauthd 2.1.28, `-a shadow`",
     "pam": "`tayori saslauthd -a pam` (pam_unix)",
     "shadow": "`tayori saslauthd -a shadow`",
+    "cyrus-kerberos5": "Cyrus saslauthd 2.1.28, `-a kerberos5`, MIT Kerberos KDC",
+    "kerberos5": "`tayori saslauthd -a kerberos5`, MIT Kerberos KDC",
     "sasldb": "sasldb2 made by Cyrus saslpasswd2",
+    "gdbm": "sasldb2 in GDBM, as newer Red Hat has it, made by GNU's library",
     "sqlite": "auxprop sql, SQLite",
     "pgsql": "auxprop sql, PostgreSQL",
     "mysql": "auxprop sql, MariaDB",
@@ -40,6 +43,7 @@ BACKENDS = {
     "rimap": "Dovecot's IMAP server (rimap)",
     "httpform": "a web server (httpform)",
     "oauth": "signed tokens (oauth, JWT)",
+    "keytab": "a keytab alone (`keytab:` in smtpd.conf), tickets of MIT Kerberos",
     "none": "nothing but TLS (a client certificate mapped by tayori_sasl_external_names)",
 }
 
@@ -47,21 +51,20 @@ SCRAM_PLAIN = ("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SCRAM_PLUS = tuple(f"{name}-PLUS" for name in SCRAM_PLAIN)
 SHARED = ("CRAM-MD5", "DIGEST-MD5", *SCRAM_PLAIN, *SCRAM_PLUS)
 TOKENS = ("OAUTHBEARER", "XOAUTH2")
-NO_BACKEND = ("EXTERNAL", "ANONYMOUS")
-KERBEROS = ("GSSAPI",)
+NO_BACKEND = ("EXTERNAL", "ANONYMOUS", "GSSAPI")
 
 _ONLY = "it checks passwords and gives no stored secret"
 _TOKEN = "it checks no tokens"
-_APART = "needs no back end: see the last row"
-_NO_KDC = "an extra; not tried with a KDC in these tests"
+_APART = "needs no back end: see the last rows"
+_NOTHING = "there is nothing to check it with"
 
 
 def _lack(*groups: tuple[tuple[str, ...], str]) -> dict[str, str]:
     return {name: why for names, why in groups for name in names}
 
 
-_PASSWORDS_ONLY = _lack((SHARED, _ONLY), (TOKENS, _TOKEN), (NO_BACKEND, _APART), (KERBEROS, _NO_KDC))
-_ALL_SECRETS = _lack((TOKENS, _TOKEN), (NO_BACKEND, _APART), (KERBEROS, _NO_KDC))
+_PASSWORDS_ONLY = _lack((SHARED, _ONLY), (TOKENS, _TOKEN), (NO_BACKEND, _APART))
+_ALL_SECRETS = _lack((TOKENS, _TOKEN), (NO_BACKEND, _APART))
 _NOT_512 = "Dovecot 2.3 knows no SCRAM-SHA-512"
 
 # Why a back end does not serve a mechanism. The tests hold that exactly the others are offered over TLS.
@@ -71,13 +74,15 @@ BACKEND_LACKS: dict[str, dict[str, str]] = {
         (("SCRAM-SHA-512", "SCRAM-SHA-512-PLUS"), "--scram stores keys for SHA-1 and SHA-256, which clients have"),
         (TOKENS, _TOKEN),
         (NO_BACKEND, _APART),
-        (KERBEROS, _NO_KDC),
     ),
     "passwd-file": _ALL_SECRETS,
     "saslauthd": _PASSWORDS_ONLY,
     "pam": _PASSWORDS_ONLY,
     "shadow": _PASSWORDS_ONLY,
+    "cyrus-kerberos5": _PASSWORDS_ONLY,
+    "kerberos5": _PASSWORDS_ONLY,
     "sasldb": _ALL_SECRETS,
+    "gdbm": _ALL_SECRETS,
     "sqlite": _ALL_SECRETS,
     "pgsql": _ALL_SECRETS,
     "mysql": _ALL_SECRETS,
@@ -88,15 +93,19 @@ BACKEND_LACKS: dict[str, dict[str, str]] = {
         (("SCRAM-SHA-512", "SCRAM-SHA-512-PLUS"), _NOT_512),
         (("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"), "Dovecot 2.3's auth protocol takes no channel binding"),
         (TOKENS, "not among the mechanisms of the test's Dovecot, which decides"),
-        ((*NO_BACKEND, *KERBEROS), "not among the mechanisms of the test's Dovecot, which decides"),
+        (NO_BACKEND, "not among the mechanisms of the test's Dovecot, which decides"),
     ),
     "rimap": _PASSWORDS_ONLY,
     "httpform": _PASSWORDS_ONLY,
-    "oauth": _lack(
-        (("PLAIN", "LOGIN", *SHARED), "it checks tokens alone"), (NO_BACKEND, _APART), (KERBEROS, _NO_KDC)
+    "oauth": _lack((("PLAIN", "LOGIN", *SHARED), "it checks tokens alone"), (NO_BACKEND, _APART)),
+    "keytab": _lack(
+        (("PLAIN", "LOGIN", *SHARED, *TOKENS), _NOTHING), (("EXTERNAL", "ANONYMOUS"), "see the last row")
     ),
-    "none": _lack((("PLAIN", "LOGIN", *SHARED, *TOKENS), "there is nothing to check it with"), (KERBEROS, _NO_KDC)),
+    "none": _lack((("PLAIN", "LOGIN", *SHARED, *TOKENS), _NOTHING), (("GSSAPI",), "see the row above")),
 }
+
+# Where a wrong password is tried with one mechanism alone; elsewhere with each, by one client after the other.
+SLOW_REFUSALS = {"pam": "pam_unix waits two seconds before it says no"}
 
 # Why a client does not try a mechanism.
 CLIENT_LACKS: dict[str, dict[str, str]] = {
@@ -146,7 +155,7 @@ SERVER_LACKS: dict[str, dict[str, str]] = {
     "tayori": _lack(
         (("ANONYMOUS",), "never used by a client that has credentials"),
         (("EXTERNAL",), "our client side is held by unit tests alone"),
-        (KERBEROS, _NO_KDC),
+        (("GSSAPI",), "see below"),
     ),
 }
 
@@ -164,6 +173,14 @@ def served(backend: str) -> tuple[str, ...]:
 def clients(mechanism: str) -> tuple[str, ...]:
     """The clients that have a mechanism."""
     return tuple(name for name in CLIENTS if mechanism not in CLIENT_LACKS[name])
+
+
+def refused_client(backend: str, mechanism: str) -> str:
+    """The client that tries a wrong secret in a field, another one in each field beside it; "" for none."""
+    names, column = clients(mechanism), MECHANISMS.index(mechanism)
+    if not names or (backend in SLOW_REFUSALS and mechanism != served(backend)[0]):
+        return ""
+    return names[(column + list(BACKENDS).index(backend)) % len(names)]
 
 
 def table() -> str:

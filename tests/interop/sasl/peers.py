@@ -79,13 +79,13 @@ def system_user(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def tayori_saslauthd(folder: Path, *flags: str) -> Iterator[Path]:
-    """Ours, in the foreground; gives the socket."""
+def tayori_saslauthd(folder: Path, *flags: str, **more: object) -> Iterator[Path]:
+    """Ours, in the foreground; gives the socket. `more` goes to Popen."""
     command = (
         sys.executable,
         "-c",
         "import sys;from tayori.programs.commands.saslauthd import main;sys.exit(main(sys.argv[1:]))",
     )
-    with running(*command, "-d", "-m", str(folder), *flags, log=folder / "log"):
+    with running(*command, "-d", "-m", str(folder), *flags, log=folder / "log", **more):
         wait_for((folder / "mux").exists)
         yield folder / "mux"
