@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from tayori.policy.rule import Resource
 
+KNOWN = {f"1.{number}" for number in range(9)}
 TO_SENDER = {"1.1": "1.7", "1.2": "1.8", "1.3": "1.7", "1.4": "1.7", "1.5": "1.0", "1.6": "1.7"}
 TO_RECIPIENT = {"1.7": "1.3", "1.8": "1.2"}
-TO_OTHER = dict.fromkeys(("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8"), "0.0")
 BY_RESOURCE = {Resource.SENDER.value: TO_SENDER, Resource.RECIPIENT.value: TO_RECIPIENT}
 
 
 def fitting(enhanced: str, resource: str) -> str:
     """`enhanced` ("5.1.1") as it must read for this resource ("Sender address" …)."""
     klass, _, detail = enhanced.partition(".")
-    return f"{klass}.{BY_RESOURCE.get(resource, TO_OTHER).get(detail, detail)}"
+    if not detail.startswith("1."):
+        return enhanced
+    table = BY_RESOURCE.get(resource)
+    if table is None:
+        return f"{klass}.0.0"
+    return f"{klass}.{table.get(detail, detail) if detail in KNOWN else '1.0'}"

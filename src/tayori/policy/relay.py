@@ -52,7 +52,8 @@ async def authorised(run: Evaluation, address: str, how: Destinations) -> Classi
             return found
         inner = how.form.routing(local)
         if inner is None:
-            return found
+            # an operator that we do not obey (allow_percent_hack, swap_bangpath) may be obeyed by the next machine
+            return found if how.untrusted or ROUTING.isdisjoint(local) else None
         address = "@".join(inner)
     return None
 

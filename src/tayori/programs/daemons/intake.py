@@ -15,6 +15,7 @@ from tayori.programs.daemons.smtpd.service import Envelope
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol import smtp_commands as say
+from tayori.protocol.address import quote
 from tayori.protocol.headers import header_end
 from tayori.protocol.received import Trace, received, rfc5322_date
 from tayori.protocol.reply import Reply
@@ -97,7 +98,7 @@ class Intake:
         transaction, client, options = envelope.transaction, envelope.client, envelope.options
         now = time.time()
         number = transaction.number
-        shown = transaction.recipients[0].address if len(transaction.recipients) == 1 else ""
+        shown = quote(transaction.recipients[0].address) if len(transaction.recipients) == 1 else ""
         login = envelope.login.username if envelope.login and options.sasl_authenticated_header else ""
         trace = received(
             Trace(
@@ -112,6 +113,7 @@ class Intake:
                 recipient=shown,
                 tls=_tls_text(envelope) if options.tls_received else "",
                 login=login,
+                hidden=options.hide_client,
             )
         )
         attributes = Attributes(
@@ -137,6 +139,7 @@ class Intake:
             remote=not envelope.trusted,
             now=now,
             queue_id=transaction.queue_id,
+            overrides=options.overrides,
         )
         incoming, forced = _with_effects(incoming, transaction.effects)
         if envelope.spool is not None:
@@ -223,7 +226,8 @@ class Intake:
         where = "queue active" if hot else "queue hold" if message.hold else "queue deferred"
         self.log.line(
             "qmgr",
-            f"{queue_id}: from=<{message.sender}>, size={message.size}, nrcpt={len(message.recipients)} ({where})",
+            f"{queue_id}: from=<{quote(message.sender)}>, size={message.size}, "
+            f"nrcpt={len(message.recipients)} ({where})",
         )
         if hot:
             self.dispatcher.start(message)

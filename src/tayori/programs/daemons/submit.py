@@ -22,6 +22,7 @@ from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
 from tayori.programs.daemons.smtpd.options import overrides
+from tayori.protocol.address import quote
 from tayori.protocol.received import rfc5322_date
 from tayori.queue.content import Content, Unreadable
 from tayori.queue.engine import SqliteQueue

@@ -14,7 +14,7 @@ from tayori.delivery.request import Result, Target
 from tayori.delivery.trace_headers import loops, prefix
 from tayori.programs.daemons.dispatch.ended import Ended, Work
 from tayori.programs.daemons.local_client import AgentLost, LocalAgent
-from tayori.protocol.address import split
+from tayori.protocol.address import quote, split
 from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Address, Aliases, Loop, Unsupported, User
 from tayori.rewrite.keys import Finder
@@ -49,7 +49,7 @@ class Mailboxes:
         targets: list[Target] = []
         owners: list[tuple[Recipient, str, bool]] = []
         for recipient in local:
-            if loops(work.header, recipient.address):
+            if loops(work.header, quote(recipient.address)):
                 text = f"mail forwarding loop for {recipient.address}"
                 ended.append(Ended(recipient, BouncedDelivery(text, "5.4.6", "local"), "local"))
             else:
@@ -142,9 +142,9 @@ class Mailboxes:
                 bare.mailbox,
                 bare.uid,
                 bare.gid,
-                prefix(message.sender, original, recipient.address),
+                prefix(quote(message.sender), quote(original), quote(recipient.address)),
                 f"{int(message.arrival)}.Q{message.number:X}R{recipient.n}.{self._host}",
-                message.sender,
+                quote(message.sender),
             )
         )
 

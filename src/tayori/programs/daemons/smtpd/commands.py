@@ -9,12 +9,14 @@ from msgspec.structs import replace
 
 from tayori.policy.facts import Facts, Stage
 from tayori.policy.verdict import Action, Verdict
+from tayori.programs.daemons.smtpd.options import SmtpdOptions, words
 from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.address import BadPath, Path, parse_path
 from tayori.protocol.orcpt import accepted, good_envid
 from tayori.protocol.reply import Reply
 from tayori.queue.model import QueueBroken
+from tayori.tables.outcome import Found, TempFail
 
 if TYPE_CHECKING:
     from tayori.programs.daemons.smtpd.options import SmtpdOptions
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _FROM = re.compile(rb"from:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
 _TO = re.compile(rb"to:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
+MAX_GREETINGS = 1000
 MESSAGE_EFFECTS = ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND")
 NOTIFY = {"NEVER", "SUCCESS", "FAILURE", "DELAY"}
 XCLIENT_ATTRIBUTES = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"
@@ -37,10 +40,10 @@ async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | No
     session.helo = say.printable(words[0][:255])
     # what the lists and the log see as the protocol is the one before this command, as in Postfix
     verdict = await session.judge(Stage.HELO if esmtp else Stage.PLAIN_HELO, session.service.policy.helo)
-    session.esmtp = esmtp
     if verdict.reply is not None and not verdict.permitted:
         session.helo = None
         return session.soften(verdict.reply)
+    session.esmtp = esmtp
     return None
 
 
@@ -60,10 +63,20 @@ async def ehlo(session: Session, argument: bytes) -> Reply | None:
     mechanisms = await offered(session)
     session.trail.offered(mechanisms)
     xclient = await session.listed(service.xclient_hosts)
-    reply = service.greetings.get((starttls, mechanisms, xclient))
+    if service.ehlo_keywords:
+        found = await service.ehlo_keywords.lookup(session.client.address)
+        if isinstance(found, TempFail):
+            session.note(f"warning: smtpd_discard_ehlo_keyword_address_maps: {found.why}")
+            return Reply(451, "4.3.0", "Server configuration problem")
+        session.discard = words(found.value) if isinstance(found, Found) else options.discard_keywords
+    key = (starttls, mechanisms, xclient, session.discard)
+    reply = service.greetings.get(key)
     if reply is None:
-        reply = Reply(250, "", "\n".join([options.hostname, *_extensions(options, starttls, mechanisms, xclient)]))
-        service.greetings[starttls, mechanisms, xclient] = reply
+        rows = _extensions(options, starttls, mechanisms, xclient)
+        rows = [row for row in rows if re.split("[ =]", row)[0] not in session.discard]
+        if len(service.greetings) > MAX_GREETINGS:
+            service.greetings.clear()
+        reply = service.greetings[key] = Reply(250, "", "\n".join([options.hostname, *rows]))
     return reply
 
 
@@ -83,8 +96,6 @@ def _extensions(options: SmtpdOptions, starttls: bool, mechanisms: tuple[str, ..
     rows += ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]
     if options.smtputf8:
         rows.append("SMTPUTF8")
-    if options.discard_keywords:
-        rows = [row for row in rows if re.split("[ =]", row)[0] not in options.discard_keywords]
     return rows
 
 
@@ -114,7 +125,7 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     match = _FROM.match(argument)
     if match is None or not match.group(1):
         return say.MAIL_SYNTAX
-    path = parse_path(match.group(1), smtputf8=options.smtputf8, strict=options.strict_envelopes)
+    path = _path(options, match.group(1), options.smtputf8)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.MAIL_SYNTAX, say.BAD_SENDER, match.group(1))
     parsed = _mail_parameters(session, path)
@@ -136,6 +147,17 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
         session.transaction = None
         return say.NO_SPACE
     return say.MAIL_OK
+
+
+def _path(options: SmtpdOptions, text: bytes, smtputf8: bool) -> Path | BadPath:
+    return parse_path(
+        text,
+        smtputf8=smtputf8,
+        strict=options.strict_envelopes,
+        numeric=options.numeric_domain,
+        minus=options.min_user,
+        null_domain=options.null_domain,
+    )
 
 
 def _bad_path(session: Session, bad: BadPath, missing: Reply, syntax: Reply, raw: bytes) -> Reply:
@@ -160,7 +182,7 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
     for word in path.parameters.split():
         keyword, equals, value = word.partition("=")
         keyword = keyword.upper()
-        if keyword == "SIZE" and equals and "SIZE" not in options.discard_keywords:
+        if keyword == "SIZE" and equals and "SIZE" not in session.discard:
             if not value.isascii() or not value.isdigit():
                 return say.BAD_SIZE
             size = int(value[:20])
@@ -172,11 +194,11 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
             utf8 = True
         elif keyword == "AUTH" and equals:
             auth = value
-        elif keyword == "RET" and "DSN" not in options.discard_keywords:
+        elif keyword == "RET" and "DSN" not in session.discard:
             if value.upper() not in ("FULL", "HDRS"):
                 return Reply(501, "5.5.4", "Bad RET parameter syntax")
             ret = value.upper()
-        elif keyword == "ENVID" and equals and "DSN" not in options.discard_keywords:
+        elif keyword == "ENVID" and equals and "DSN" not in session.discard:
             if not good_envid(value):
                 return Reply(501, "5.5.4", "Bad ENVID parameter syntax")
             envid = value
@@ -196,7 +218,7 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
     if match is None or not match.group(1):
         return say.RCPT_SYNTAX
     # as in Postfix, a recipient's domain may be a U-label without SMTPUTF8 too: only strict_smtputf8 minds
-    path = parse_path(match.group(1), smtputf8=options.smtputf8, strict=options.strict_envelopes)
+    path = _path(options, match.group(1), options.smtputf8)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.RCPT_SYNTAX, say.BAD_RECIPIENT, match.group(1))
     if options.strict_smtputf8 and not transaction.smtputf8 and not path.address.isascii():
@@ -217,7 +239,7 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
 def _rcpt_parameters(session: Session, path: Path) -> EnvelopeRecipient | Reply:
     """NOTIFY and ORCPT (RFC 3461 4.1, 4.2)."""
     notify, orcpt = "", ""
-    dsn = "DSN" not in session.options.discard_keywords
+    dsn = "DSN" not in session.discard
     for word in path.parameters.split():
         keyword, equals, value = word.partition("=")
         keyword = keyword.upper()
@@ -327,9 +349,7 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
         argument, utf8 = argument[:-8].rstrip(b" \t"), True
     if not argument:
         return say.VRFY_SYNTAX
-    if options.helo_required and session.helo is None:
-        return say.SEND_HELO
-    path = parse_path(argument, smtputf8=utf8, strict=options.strict_envelopes)
+    path = parse_path(argument, smtputf8=utf8, strict=False)
     if isinstance(path, BadPath) or not path.address or path.parameters:
         return say.BAD_RECIPIENT
     if options.strict_smtputf8 and not utf8 and not path.address.isascii():
@@ -347,7 +367,7 @@ async def etrn(session: Session, argument: bytes) -> Reply | None:
     if not argument:
         return Reply(500, "", "Syntax: ETRN domain")
     if session.options.helo_required and session.helo is None:
-        return say.SEND_HELO
+        return Reply(503, "", "Error: send HELO/EHLO first")
     words = argument.split()
     if len(words) != 1:
         return Reply(500, "", "Syntax: ETRN domain")

@@ -25,7 +25,9 @@ from tayori.protocol import smtp_commands as say
 from tayori.protocol.reply import Reply, wire
 from tayori.protocol.smtp_commands import Row
 from tayori.protocol.smtp_framing import Framing, Line
+from tayori.tables.maps import Maps
 from tayori.tables.matchlist import Match, MatchList
+from tayori.tables.outcome import Found, TempFail
 
 Handler = Callable[["Session", bytes], Awaitable[Reply | None]]
 
@@ -47,6 +49,8 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
+PENDING = {Stage.CONNECT: 0, Stage.HELO: 1, Stage.PLAIN_HELO: 1, Stage.MAIL: 2}
+"""Stages that may leave a defer_if_permit to later ones; each forgets what it and those after it left before."""
 LINGER = 1.0
 """Seconds to wait for a refused client to hang up."""
 
@@ -68,6 +72,7 @@ class Session:
         self.client = ClientFacts(*stream.peer, server_address=stream.local[0], server_port=stream.local[1])
         self.log = service.intake.log
         self.framing = Framing(self.options.bare_newline, self.options.line_limit, self.options.stray_cr)
+        self.discard = self.options.discard_keywords
         self.helo: str | None = None
         self.esmtp = False
         self.tls: TlsFacts | None = None
@@ -75,7 +80,7 @@ class Session:
         self.login: LoginFacts | None = None
         self.transaction: Transaction | None = None
         self.denied = ""
-        self.pending: Pending | None = None
+        self._pending: list[Pending | None] = [None, None, None]
         self.pipelining_broken = False
         self.errors = 0
         self.junk = 0
@@ -90,8 +95,14 @@ class Session:
 
     @property
     def peer(self) -> str:
-        """`name[address]`, as in every log line."""
-        return f"{self.client.name}[{self.client.address}]"
+        """`name[address]`, as in every log line; with `:port` where smtpd_client_port_logging says so."""
+        shown = f"{self.client.name}[{self.client.address}]"
+        return f"{shown}:{self.client.port}" if self.options.log_port else shown
+
+    @property
+    def pending(self) -> Pending | None:
+        """The defer_if_permit that the stages so far left behind."""
+        return next((pending for pending in reversed(self._pending) if pending is not None), None)
 
     def facts(self, stage: Stage) -> Facts:
         """What restrictions may see now."""
@@ -120,19 +131,22 @@ class Session:
         """Log a refusal and the side effects, as Postfix words them."""
         self.trail.judged(verdict, facts)
         if verdict.effects:
-            for line in effect_lines(verdict, facts):
+            for line in effect_lines(verdict, facts, self.peer):
                 self.note(line)
         if not verdict.permitted:
-            self.note(log_line(verdict, facts))
+            self.note(log_line(verdict, facts, self.peer))
 
     async def judge(self, stage: Stage, ask: Callable[[Facts], Awaitable[Verdict]]) -> Verdict:
         """Ask the policy at a stage, if it has anything to ask there; logs what it says."""
         if not self.service.policy.asks(stage):
             return PERMITTED
+        level = PENDING.get(stage)
+        if level is not None:
+            self._pending[level:] = [None] * (3 - level)
         facts = self.facts(stage)
         verdict = await ask(facts)
-        if stage not in (Stage.DATA, Stage.END_OF_DATA):
-            self.pending = verdict.pending
+        if level is not None:
+            self._pending[level] = verdict.pending
         self.note_verdict(verdict, facts)
         return verdict
 
@@ -279,6 +293,8 @@ class Session:
             self.say(Reply(421, "4.3.2", f"{self.options.hostname} Service shutting down"))
             raise Closing
         line = await self.read_line()
+        if self.service.command_filter is not None:
+            line = await self._filtered(line, self.service.command_filter)
         verb, argument = say.split_command(line.text)
         reply = await self._command(verb, argument, line)
         ok = reply is None or reply.code < 400
@@ -299,6 +315,20 @@ class Session:
         if verb == "QUIT" and ok:
             raise Closing
 
+    async def _filtered(self, line: Line, filter_: Maps) -> Line:
+        """smtpd_command_filter: what the table makes of a command; when it cannot be asked, the session ends."""
+        text = line.text.lstrip(b" \t").decode("utf-8", "surrogateescape")
+        answer = await filter_.lookup(text)
+        if isinstance(answer, TempFail):
+            self.note(f"warning: smtpd_command_filter: {answer.why}")
+            self.say(Reply(421, "4.3.0", f"{self.options.hostname} Server local data error"))
+            raise Closing
+        if not isinstance(answer, Found):
+            return line
+        shown = say.printable(line.text[:100])
+        self.note(f'{self.peer}: replacing client command "{shown}" with "{answer.value[:100]}"')
+        return Line(answer.value.encode("utf-8", "surrogateescape"), line.bare, line.overlong)
+
     async def _command(self, verb: str, argument: bytes, line: Line) -> Reply | None:
         options = self.options
         if line.bare and options.bare_newline == "reject" and not await self._bare_exempt():
@@ -311,16 +341,16 @@ class Session:
             return say.BAD_SYNTAX
         if verb in options.noop_commands:
             return say.OK
-        row = say.COMMANDS.get(verb)
-        if row is None or verb in options.discard_keywords:
-            return self._unknown(verb, line)
-        self.where = verb
         if self.denied and verb != "QUIT":
             return Reply(503, "5.7.0", f"Error: access denied for {self.denied}")
+        row = say.COMMANDS.get(verb)
+        if row is None or verb in self.discard:
+            return await self._unknown(verb, line)
+        self.where = verb
         if options.tls_level == "encrypt" and self.tls is None and not row.clear:
             return say.MUST_STARTTLS
         if row.idle and self.transaction is not None:
-            return say.IN_TRANSACTION
+            return say.ETRN_IN_TRANSACTION if verb == "ETRN" else say.IN_TRANSACTION
         if self.framing.pending() or self.stream.pending():
             self._check_pipelining(row)
         reply = await HANDLERS[verb](self, argument)
@@ -330,13 +360,10 @@ class Session:
                 self.errors += 1
         return reply
 
-    def _unknown(self, verb: str, line: Line) -> Reply:
+    async def _unknown(self, verb: str, line: Line) -> Reply:
         # a header field where a command belongs: the content was sent although DATA was refused
-        if (
-            say.is_header(line.text)
-            or verb in self.options.forbidden_commands
-            or any(pattern.search(line.text.decode("latin-1")) for pattern in self.options.forbidden_patterns)
-        ):
+        forbidden = self.service.forbidden
+        if say.is_header(line.text) or (forbidden is not None and isinstance(await forbidden.match(verb), Match)):
             shown = say.printable(line.text[:100])
             self.note(f"warning: non-SMTP command from {self.peer}: {shown}")
             self.say(say.FORBIDDEN)
@@ -379,6 +406,7 @@ class Session:
         """Drop the transaction."""
         self.trail.ends(self)
         self.transaction = None
+        self._pending[2] = None
 
     def now(self) -> float:
         """Seconds since the epoch."""
