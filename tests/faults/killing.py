@@ -39,9 +39,10 @@ NUMBER = re.compile(rb"^X-Number: (\d+)", re.M)
 
 
 def body_of(number: int) -> bytes:
-    """Lines that depend on the number; one message in twelve is larger than the queue keeps in a row."""
+    """Lines that depend on the number; one message in twelve is larger than the queue keeps in a row, one in sixty is
+    written to its content file in many steps."""
     chance = random.Random(number)
-    size = 320_000 if number % 12 == 0 else 3_600
+    size = 4_000_000 if number % 60 == 0 else 320_000 if number % 12 == 0 else 3_600
     line = chance.randbytes(36).hex().encode()
     count = size // (len(line) + 12)
     return b"".join(b"%08d %s\r\n" % (at, line) for at in range(count))

@@ -265,7 +265,7 @@ class Server:
         assert self.process is not None
         found = {}
         for pid in _children(self.process.pid):
-            what = "worker" if _holds(pid, str(self.queue_directory / "tayori" / "queue")) else "local"
+            what = "worker" if _holds(pid, str(self.queue_directory / "tayori" / "queue" / "queue.")) else "local"
             if not kind or kind == what:
                 found[pid] = what
         return found
