@@ -41,9 +41,11 @@ def session_values(facts: Facts) -> dict[str, str]:
 
 
 def fill(template: str, values: dict[str, str]) -> str:
-    """Expand `template` with values that are taken literally; unsafe characters become `_`. Raises ConfigError."""
+    """Expand `template` with values that are taken literally; unsafe bytes become `_`. Raises ConfigError."""
     safe = {
-        name: "".join(c if c in SAFE or c == "$" else "_" for c in value).replace("$", "$$")
+        name: "".join(
+            c if c in SAFE or c == "$" else "_" * len(c.encode("utf-8", "surrogateescape")) for c in value
+        ).replace("$", "$$")
         for name, value in values.items()
     }
     return expand(template, safe.get)

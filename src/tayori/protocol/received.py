@@ -51,6 +51,11 @@ def transmission(esmtp: bool, tls: bool, login: bool, utf8: bool) -> str:
     return ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if tls else "") + ("A" if login else "")
 
 
+def _bytewise(login: str) -> str:
+    """A login name, which need not be UTF-8 elsewhere: `?` for each byte beyond ASCII, as in Postfix."""
+    return login if login.isascii() else "".join(c if c.isascii() else "?" * len(c.encode()) for c in login)
+
+
 def _in_ascii(address: str) -> str:
     """With A-labels where that makes it ASCII: a header in ASCII can go to servers without SMTPUTF8."""
     shown = a_labels(address)
@@ -65,7 +70,7 @@ def received(trace: Trace) -> bytes:
     if trace.tls:
         lines.append(f"\t{trace.tls}")
     if trace.login:
-        lines.append(f"\t(Authenticated sender: {trace.login})")
+        lines.append(f"\t(Authenticated sender: {_bytewise(trace.login)})")
     by = f"\tby {trace.hostname} ({trace.mail_name}) with {trace.protocol} id {trace.queue_id}"
     if trace.recipient:
         shown = trace.recipient if trace.recipient.isascii() else _in_ascii(trace.recipient)
