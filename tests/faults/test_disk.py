@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.peers import need_root
-from support.server import Server
+from support.server import Server, read_replies
 
 MEGABYTE = 1 << 20
 
@@ -108,6 +108,45 @@ def test_disk_fills_up_behind_the_check(tmp_path: Path, disk: Disk) -> None:
         assert content == []
         server.start()
         assert len(server.mailbox("hanako")) == kept
+
+
+def test_disk_fills_up_in_the_middle_of_data(tmp_path: Path, disk: Disk) -> None:
+    """The client may send it all; then it is 452, its half a file is gone at once, and the next message is kept."""
+    settings = {"queue_directory": str(disk.path), "message_size_limit": "0", "minimal_backoff_time": "1s"}
+    with Server(tmp_path, settings) as server:
+        server.queue_directory = disk.path
+        folder = disk.path / "tayori" / "queue" / "content"
+        disk.fill(leave=6 * MEGABYTE)
+        for _ in range(2):
+            reply = server.send("a@b.example", "taro@example.com", big(10 * MEGABYTE))
+            assert reply.startswith("452 4.3.1 Insufficient system storage")
+            deadline = time.monotonic() + 5
+            while list(folder.iterdir()):
+                assert time.monotonic() < deadline, "half a message was left"
+                time.sleep(0.02)
+            assert os.statvfs(disk.path).f_bavail * os.statvfs(disk.path).f_frsize > 4 * MEGABYTE
+        assert server.send("a@b.example", "taro@example.com", big(1 * MEGABYTE)).startswith("250")
+        assert len(server.wait_mail("taro", 1)) == 1
+        log = server.log()
+        assert "not enough space for the queue" in log and "Traceback" not in log
+
+
+def test_minfree_is_reached_in_the_middle_of_data(tmp_path: Path, disk: Disk) -> None:
+    settings = {"queue_directory": str(disk.path), "message_size_limit": "0", "queue_minfree": str(12 * MEGABYTE)}
+    with Server(tmp_path, settings) as server:
+        server.queue_directory = disk.path
+        lines = (big(15 * MEGABYTE) + ".\r\n").encode()
+        with server.connect() as sock, sock.makefile("rb") as file:
+            read_replies(file)
+            for line in ("EHLO x", "MAIL FROM:<a@b.example>", "RCPT TO:<taro@example.com>", "DATA"):
+                sock.sendall(line.encode() + b"\r\n")
+                assert read_replies(file)[:1] in ("2", "3")
+            half = len(lines) * 9 // 10
+            sock.sendall(lines[:half])
+            time.sleep(1.2)  # free space is looked up once a second
+            sock.sendall(lines[half:])
+            assert read_replies(file).startswith("452 4.3.1 Insufficient system storage")
+        assert server.mailbox("taro") == []
 
 
 def test_maildir_on_a_full_disk_is_tried_again(tmp_path: Path, disk: Disk) -> None:
