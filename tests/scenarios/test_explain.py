@@ -1,9 +1,5 @@
-"""`explain` and the living server agree.
-
-test_scenarios plays each dialogue of tests/scenarios/cases to a real server and compares every reply; here the same
-configurations and envelopes go through `explain`, and the replies must be the same. Then one server is asked over a
-socket, and the line that decided, as the history kept it, must be the line that `explain` names.
-"""
+"""`explain`, `why`, `find`, `trace` and `rehearse` beside a living server. (That explain agrees with it in every
+scenario is test_scenarios's.)"""
 
 from __future__ import annotations
 
@@ -11,11 +7,6 @@ import asyncio
 import re
 from pathlib import Path
 
-import msgspec
-import pytest
-
-from support import scenario as sc
-from support.scenario_run import Place
 from support.server import Server
 from tayori.config.settings import Settings
 from tayori.net.system import probe
@@ -24,73 +15,6 @@ from tayori.programs.explain.walk import Explainer
 from tayori.programs.history.record import Decision
 from tayori.programs.history.store import FILE_NAME, Reader
 from tayori.programs.language import ENGLISH
-
-LEAST = 120
-"""So many scenarios must be of the simple kind, lest this test passes by skipping."""
-PLAIN = re.compile(r"(EHLO|HELO) (\S+)$|MAIL FROM:<([^>]*)>$|RCPT TO:<([^>]+)>$|DATA$|QUIT$", re.IGNORECASE)
-
-
-def simple(scenario: sc.Scenario) -> tuple[Question, list[tuple[str, str]]] | None:
-    """The question of a dialogue with one plain mail, and its (command, reply)s; None for other dialogues."""
-    if scenario.zones:
-        return None
-    client, helo, plain, sender, recipients, content = "127.0.0.1", "", False, None, [], b""
-    pairs: list[tuple[str, str]] = []
-    command, name, reverse, ended = "", "", "", False
-    for kind, text in scenario.steps:
-        if kind == "!" and text.startswith("stranger") and not pairs:
-            given = dict(word.split("=", 1) for word in text.split()[1:])
-            if set(given) - {"ADDR", "NAME", "REVERSE_NAME"} or any("[" in v for v in given.values()):
-                return None
-            client, name = given.get("ADDR", "203.0.113.9"), given.get("NAME", "unknown")
-            reverse = given.get("REVERSE_NAME", name)
-        elif kind == "C":
-            found = PLAIN.match(text)
-            if command or found is None or ended:
-                return None
-            command = text
-            verb = text.upper()
-            if verb.startswith(("EHLO", "HELO")):
-                if helo:
-                    return None
-                helo, plain = found.group(2), verb.startswith("HELO")
-            elif verb.startswith("MAIL"):
-                if sender is not None:
-                    return None
-                sender = found.group(3)
-            elif verb.startswith("RCPT"):
-                recipients.append(found.group(4))
-            ended = verb == "QUIT"
-        elif kind == ">":
-            if text != ".":
-                content += text.removeprefix(".").encode() + b"\r\n"
-            command = "(message)"
-        elif kind == "S":
-            if text[3:4] == "-":
-                continue
-            if command:
-                pairs.append((command, text))
-            command = ""
-        else:
-            return None
-    if sender is None or not recipients or not helo or any("\\" in one for one in (sender, *recipients)):
-        return None
-    asked = Question(
-        client, sender, tuple(recipients), helo, plain, name, reverse, content=content, service="PORT",
-    )  # fmt: skip
-    return asked, pairs
-
-
-SIMPLE = {name: found for name in sc.all_scenarios() if (found := simple(sc.read(sc.CASES / name))) is not None}
-
-
-def essence(reply: str) -> str:
-    """Code and enhanced code of a reply's last line; the recorded text may stop at "..."."""
-    last = reply.split("\n")[-1]
-    words = last.replace("...", " ").split()
-    if not words or not words[0][:3].isdigit():
-        return ""
-    return " ".join(words[:2]) if len(words) > 1 and re.fullmatch(r"\d\.\d+\.\d+", words[1]) else words[0][:3]
 
 
 def explained(directory: Path, question: Question) -> Explanation:
@@ -102,37 +26,6 @@ def explained(directory: Path, question: Question) -> Explanation:
             explainer.close()
 
     return asyncio.run(ask())
-
-
-def test_enough_scenarios_are_simple() -> None:
-    assert len(SIMPLE) >= LEAST
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("explain"))
-
-
-@pytest.mark.parametrize("name", sorted(SIMPLE))
-def test_explain_gives_the_replies_of_the_dialogue(name: str, place: Place) -> None:
-    question, pairs = SIMPLE[name]
-    scenario = sc.read(sc.CASES / name)
-    base = {**sc.BASE, "queue_directory": str(place.root / "spool"), "tayori_passwd_file": str(place.passwd)}
-    base["tayori_single_user"] = "yes"
-    place.prepare(scenario, base)
-    port = place.places["PORT"]
-    (place.etc / "master.cf").write_text(f"127.0.0.1:{port} inet n - n - - smtpd\n" + scenario.services(place.places))
-    found = explained(place.etc, msgspec.structs.replace(question, service=port))
-    # what a server says of its own accord is read as the answer to the next command
-    said = [(line.command or "RCPT", line.reply) for line in found.session[1:]]
-    wanted = [
-        (command, essence(reply)) for command, reply in pairs if command.upper()[:4] in ("MAIL", "RCPT", "(MES")
-    ]
-    got = [(command, essence(reply)) for command, reply in said if command.upper()[:4] in ("MAIL", "RCPT", "(MES")]
-    # a dialogue may stop before DATA, and a server may hang up; what both have must be the same
-    both = list(zip(got, wanted, strict=False))
-    assert [mine for (_, mine), (_, kept) in both if kept] == [kept for _, (_, kept) in both if kept]
-    assert len(got) >= len(wanted) or not got[-1][1] or got[-1][1][0] in "45"
 
 
 MAIN = {

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
 from support import scenario as sc
 from support.certificates import make
@@ -126,7 +127,9 @@ class Place:
 
 
 class TayoriRuns:
-    """Runs scenarios against tayori, one after the other."""
+    """Runs scenarios against tayori, one after the other. `more`: settings beside the scenarios' own."""
+
+    more: ClassVar[dict[str, str]] = {}
 
     def __init__(self, root: Path) -> None:
         self.place = Place(root)
@@ -156,7 +159,7 @@ class TayoriRuns:
         self.log.unlink(missing_ok=True)
         base = {
             **sc.BASE, "queue_directory": str(spool), "maillog_file": str(self.log),
-            "tayori_passwd_file": str(self.place.passwd), "tayori_workers": "1",
+            "tayori_passwd_file": str(self.place.passwd), "tayori_workers": "1", **self.more,
         }  # fmt: skip
         if os.geteuid() == 0 and not mail_owner_exists():
             base["tayori_single_user"] = "yes"
@@ -169,8 +172,11 @@ class TayoriRuns:
                 dialogue = sc.play(scenario, self.place.ports)
                 log = sc.wait_settled(self._log)
             finally:
-                _end(pid)
+                self._finish(scenario, pid)
         return dialogue, sc.outcome(self.place.homes, self.place.sink, log, self.place.places)
+
+    def _finish(self, scenario: sc.Scenario, pid: int) -> None:
+        _end(pid)
 
     def _log(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

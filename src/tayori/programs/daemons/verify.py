@@ -100,7 +100,7 @@ class Verifier:
 
     async def query(self, address: str, seconds: float) -> Verified:
         """The state of `address`; waits at most `seconds` for a probe, then "unknown"."""
-        key = _key(address)
+        key = key_of(address)
         known = await self._do(lambda store: store.get(key))
         now = self._clock()
         if known is not None and self._times.expires(known) > now:
@@ -180,7 +180,7 @@ class Verifier:
             return None
 
 
-def _key(address: str) -> str:
+def key_of(address: str) -> str:
     """The domain's case does not matter, the local part's may."""
     local, at, domain = address.rpartition("@")
     return f"{local}{at}{domain.lower()}"

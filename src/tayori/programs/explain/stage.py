@@ -7,7 +7,7 @@ client's names may be given, TLS and login are taken as said, and no time is spe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -60,14 +60,26 @@ class ListLog:
         self.lines.append(f"{daemon}: {text}")
 
 
+@dataclass(slots=True)
+class Heard:
+    """One judged command, or one refused without a verdict. `mark`: how many look-ups had been made by then."""
+
+    verdict: Verdict | None
+    facts: Facts | None
+    mark: int
+    verb: str = ""
+    argument: bytes = b""
+    reply: Reply | None = None
+
+
 class Judgements(NoHistory, NoTrail):
-    """Stands in for the history: hears every verdict with its facts. `heard` may tell where the tables stood."""
+    """Stands in for the history: hears every verdict with its facts, and every refusal. `mark` tells where the tables
+    stand."""
 
     def __init__(self) -> None:
-        self.all: list[tuple[Verdict, Facts]] = []
-        self.marks: list[int] = []
-        self.refusals: list[tuple[str, bytes, Reply]] = []
+        self.heard: list[Heard] = []
         self.mark: Callable[[], int] = lambda: 0
+        self._last: Reply | None = None
 
     def trail(self) -> NoTrail:
         """Itself: there is one session."""
@@ -75,16 +87,24 @@ class Judgements(NoHistory, NoTrail):
 
     def judged(self, verdict: Verdict, facts: Facts) -> None:
         """The policy has decided."""
-        self.all.append((verdict, facts))
-        self.marks.append(self.mark())
+        self.heard.append(Heard(verdict, facts, self.mark()))
 
     def refused(self, verb: str, argument: bytes, reply: Reply) -> Reply:
         """A command was refused, by the policy or not."""
-        if not self.refusals or self.refusals[-1][2] is not reply:
-            self.refusals.append((verb, argument, reply))
+        last_word, self._last = self._last, None
+        if reply is last_word:
+            return reply
+        last = self.heard[-1] if self.heard else None
+        if last is None or last.reply or last.verdict is None or last.verdict.permitted:
+            self.heard.append(Heard(None, None, self.mark(), verb, argument, reply))
+        else:
+            last.reply = reply
         return reply
 
-    last_word = refused
+    def last_word(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+        """The same, for a refusal that the session says afterwards."""
+        self._last = self.refused(verb, argument, reply)
+        return self._last
 
 
 class NoQueue:
@@ -149,7 +169,8 @@ class Script(Stream):
         self._steps = self._dialogue(question)
 
     def _dialogue(self, question: Question) -> Iterator[bytes]:
-        yield from self._say(f"{'HELO' if question.plain_helo else 'EHLO'} {question.helo}")
+        if question.helo:
+            yield from self._say(f"{'HELO' if question.plain_helo else 'EHLO'} {question.helo}")
         utf8 = "" if all(a.isascii() for a in (question.sender, *question.recipients)) else " SMTPUTF8"
         yield from self._say(f"MAIL FROM:<{quote(question.sender)}>{utf8}")
         if self._code() != 2:
@@ -260,7 +281,7 @@ class Play:
         self.offered = await offered(session)
         if question.login:
             if built.authenticator is not None and self.offered:
-                session.login = LoginFacts(question.login, "PLAIN")
+                session.login = LoginFacts(question.login, question.method)
             else:
                 self.login_possible = False
         await session.run()

@@ -10,8 +10,8 @@ from tayori.programs.history.record import Asked, Decision
 class Question(msgspec.Struct, frozen=True):
     """A mail that somebody might send. `service` is a service name or port of master.cf, "" for the first smtpd.
 
-    `name` "" lets the rules' needs decide whether DNS is asked. `content` is the message with CRLF line ends.
-    `dns`: whether the hosts of the next hop are looked up.
+    `helo` "" is a client that does not greet. `name` "" lets the rules' needs decide whether DNS is asked. `content`
+    is the message with CRLF line ends. `dns`: whether the hosts of the next hop are looked up.
     """
 
     client: str
@@ -24,6 +24,7 @@ class Question(msgspec.Struct, frozen=True):
     name_code: int = 0
     reverse_code: int = 0
     login: str = ""
+    method: str = "PLAIN"
     tls: bool = False
     service: str = ""
     port: int = 0

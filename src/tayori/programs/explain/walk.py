@@ -6,6 +6,8 @@ import pwd
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import cast
 
 import msgspec
 
@@ -25,21 +27,24 @@ from tayori.programs.daemons.compose import Built, House, furnish, smtpd_service
 from tayori.programs.daemons.dispatch.dispatcher import AT_ONCE
 from tayori.programs.daemons.dispatch.ended import Ended, Work
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
+from tayori.programs.daemons.layout import Layout
 from tayori.programs.daemons.names import DnsNames
+from tayori.programs.daemons.verify import Verifier
 from tayori.programs.explain import causes, watch
 from tayori.programs.explain.content import content
 from tayori.programs.explain.hops import destinations
+from tayori.programs.explain.recalled import Recalled
 from tayori.programs.explain.stage import NUMBER, Play
 from tayori.programs.explain.values import Destination, Explanation, Judged, Lookup, Question, Route, Target
 from tayori.programs.history.convert import decision, steps
 from tayori.programs.history.record import Decision
 from tayori.programs.history.trail import about_command
 from tayori.programs.language import N_, Language
-from tayori.protocol.reply import Reply
 from tayori.queue.model import Attributes, Message, Recipient
 from tayori.rewrite.results import Cleaned, Deferred, Resolved
 
 NO_LOGIN = N_("The login {login} is left out: this service offers no AUTH to such a client.")
+NOT_PROBED = N_("The rules verify addresses: what the running server knows is used, and no other server is asked.")
 MOST_ROUTES = 100
 ASKED_SERVICE = N_("The rules ask a policy service; it was really asked, and may remember this question.")
 
@@ -50,7 +55,9 @@ class Explainer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.tables = watch.WatchedTables(settings)
-        self.house: House = furnish(settings, read_services(settings), self.tables)
+        house = furnish(settings, read_services(settings), self.tables)
+        recalled = Recalled(settings, Layout.of(settings).queue)
+        self.house: House = replace(house, verifier=cast(Verifier, recalled))
         self.services: list[Built] = smtpd_services(self.house)
         self.started = False
 
@@ -91,30 +98,21 @@ class Explainer:
             tls=play.session.tls is not None,
             offered=play.offered,
         )
-        refused = {str(reply): reply for _, _, reply in play.judgements.refusals}
-        for (verdict, facts), end in zip(play.judgements.all, play.judgements.marks, strict=True):
-            reply = play.session.soften(verdict.reply) if verdict.reply and not verdict.permitted else None
-            made = decision(verdict, facts, str(reply) if reply else "")
-            refused.pop(str(reply), None)
-            found = self.tables.since(before, watch.LISTING) if end > before else ()
-            before = end
+        for heard in play.judgements.heard:
+            verdict, facts = heard.verdict, heard.facts
+            if verdict is None or facts is None:
+                made = Decision(heard.verb, about_command(heard.verb, heard.argument), "refused", str(heard.reply))
+            else:
+                reply = heard.reply or (play.session.soften(verdict.reply) if verdict.reply else None)
+                made = decision(verdict, facts, str(reply) if reply and not verdict.permitted else "")
+            found = self.tables.since(before, watch.LISTING) if heard.mark > before else ()
+            before = max(before, heard.mark)
             why, mends = (
                 ((), ()) if made.good else await causes.reasons(made, facts, situation, built, self.services, say)
             )
-            lines = tuple(effect_lines(verdict, facts))
-            judged.append(Judged(made, steps(verdict.trace), found, lines, why, mends))
-        for reply in refused.values():
-            made = self._other(reply, play)
-            why, mends = await causes.reasons(made, None, situation, built, self.services, say)
-            judged.append(Judged(made, causes=why, remedies=mends))
+            trace, lines = (steps(verdict.trace), effect_lines(verdict, facts)) if verdict and facts else ((), ())
+            judged.append(Judged(made, trace, found, tuple(lines), why, mends))
         return await self._after(question, play, judged, say)
-
-    @staticmethod
-    def _other(reply: Reply, play: Play) -> Decision:
-        """A refusal that no restriction gave."""
-        verb, about = next(((v, a) for v, a, r in play.judgements.refusals if r is reply), ("", b""))
-        text = about_command(verb, about)
-        return Decision(verb, text, "refused", str(reply))
 
     async def _after(self, question: Question, play: Play, judged: list[Judged], say: Language) -> Explanation:
         intake, built = play.intake, play.built
@@ -124,8 +122,11 @@ class Explainer:
         notes: list[str] = []
         if not play.login_possible:
             notes.append(say(NO_LOGIN, login=question.login))
-        if any(a.restriction == "check_policy_service" for j in judged for a in j.asked):
+        rules = {one.restriction for each in judged for one in each.asked}
+        if "check_policy_service" in rules:
             notes.append(say(ASKED_SERVICE))
+        if any(name.startswith("reject_unverified_") for name in rules):
+            notes.append(say(NOT_PROBED))
         if cleaned is not None:
             rewriting = self.tables.since(intake.mark, watch.CLEANING)
             if cleaned.reject is None and not cleaned.discard:

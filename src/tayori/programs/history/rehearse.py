@@ -61,7 +61,10 @@ def verdicts(play: Play) -> Again:
     """For each recipient in order, the reply and what decided. A refused MAIL or HELO stands for all of them."""
     reasons = {}
     late = None
-    for verdict, facts in play.judgements.all:
+    for heard in play.judgements.heard:
+        verdict, facts = heard.verdict, heard.facts
+        if verdict is None or facts is None:
+            continue
         if verdict.reason is not None and facts.recipient is not None and facts.stage.value == "RCPT":
             reasons[facts.recipient] = asked(verdict.reason)
         elif verdict.reason is not None and not verdict.permitted:

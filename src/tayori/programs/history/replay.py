@@ -48,6 +48,7 @@ def question(record: Record) -> Question | None:
         name_code=record.name_code,
         reverse_code=record.reverse_code,
         login=record.login,
+        method=record.method,
         tls=bool(record.tls),
         port=record.client_port,
     )
