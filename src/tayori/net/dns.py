@@ -78,6 +78,11 @@ class DnsTempFail:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class DnsFiltered(DnsTempFail):
+    """There are records, and a DNS reply filter ignores them all. Delivery waits, as for any DnsTempFail."""
+
+
 Answer = Records | NoSuchName | NoData | DnsTempFail
 Missing = (NoSuchName, NoData)
 Filter = Callable[[str, str, Records], Awaitable[Answer]]

@@ -183,6 +183,8 @@ def _implied(settings: Settings, parameter: str) -> Rule | None:
     if not settings.flag(parameter):
         return None
     sender = parameter.endswith("sender")
+    if not sender and "no_unknown_recipient_checks" in settings.items("receive_override_options"):
+        return None
     name = "reject_unlisted_sender" if sender else "reject_unlisted_recipient"
     function = reject_unlisted_sender if sender else reject_unlisted_recipient
     return Rule(name, function, "", None, settings.origin(parameter), parameter)

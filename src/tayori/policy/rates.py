@@ -33,6 +33,7 @@ class Limits:
     message_rate: int = 0
     recipient_rate: int = 0
     auth_rate: int = 0
+    tls_rate: int = 0
     unit: int = 60
     ipv4_prefix: int = 32
     ipv6_prefix: int = 84
@@ -46,6 +47,7 @@ class Limits:
             settings.number("smtpd_client_message_rate_limit"),
             settings.number("smtpd_client_recipient_rate_limit"),
             settings.number("smtpd_client_auth_rate_limit"),
+            settings.number("smtpd_client_new_tls_session_rate_limit"),
             max(1, settings.seconds("anvil_rate_time_unit")),
             settings.number("smtpd_client_ipv4_prefix_length"),
             settings.number("smtpd_client_ipv6_prefix_length"),
@@ -108,6 +110,10 @@ class Rates:
     def auth(self, address: str) -> bool:
         """Count an AUTH; True when smtpd_client_auth_rate_limit is broken."""
         return self._event(address, 5, self._limits.auth_rate)
+
+    def tls(self, address: str) -> bool:
+        """Count a TLS handshake; True when smtpd_client_new_tls_session_rate_limit is broken."""
+        return self._event(address, 6, self._limits.tls_rate)
 
     def _event(self, address: str, column: int, limit: int) -> bool:
         if not limit:

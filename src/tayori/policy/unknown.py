@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tayori.config.origin import ConfigError, Origin
-from tayori.net.dns import DnsTempFail, NoSuchName, Records
+from tayori.net.dns import DnsFiltered, DnsTempFail, NoSuchName, Records
 from tayori.policy.answers import Answer, DeferIfPermit, Refusal, lookup_failed
 from tayori.policy.generic import reply_code
 from tayori.policy.names import without_dot
@@ -133,6 +133,8 @@ async def _domain(run: Evaluation, rule: Rule, address: str, resource: Resource)
             return None
     trouble = answer.why if isinstance(answer, DnsTempFail) else ""
     run.note(f"MX, A, AAAA of {name}", trouble or "none")
+    if isinstance(answer, DnsFiltered):
+        return None
     text = run.rejected(address, resource.value, "Domain not found")
     enhanced = "4.1.8" if sender else "4.1.2"
     if trouble:

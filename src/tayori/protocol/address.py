@@ -47,12 +47,20 @@ class BadPath:
     missing: bool = False
 
 
-def parse_path(text: bytes, *, smtputf8: bool, strict: bool, numeric: bool = False) -> Path | BadPath:
+def parse_path(
+    text: bytes,
+    *,
+    smtputf8: bool,
+    strict: bool,
+    numeric: bool = False,
+    minus: bool = False,
+    null_domain: bool = False,
+) -> Path | BadPath:
     """The argument of MAIL FROM: or RCPT TO: (what follows the colon, without the line end).
 
     `smtputf8`: whether the domain may hold U-labels (the local part always may be UTF-8, as in Postfix). `strict`:
-    strict_rfc821_envelopes. `numeric`: resolve_numeric_domain (`user@1.2.3.4`). Source routes are stripped (RFC 5321
-    appendix C).
+    strict_rfc821_envelopes. `numeric`: resolve_numeric_domain (`user@1.2.3.4`). `minus`: allow_min_user.
+    `null_domain`: resolve_null_domain (`user@`). Source routes are stripped (RFC 5321 appendix C).
     """
     match = _PLAIN.match(text)
     if match is not None and len(text) < MAX_HOSTNAME:
@@ -62,14 +70,16 @@ def parse_path(text: bytes, *, smtputf8: bool, strict: bool, numeric: bool = Fal
         if rest[0] in b" \t":
             return Path(address.decode("ascii"), rest.decode("utf-8", "surrogateescape").strip())
         return BadPath("text follows the >")
-    return _parse_loose(text, smtputf8, strict, numeric)
+    return _parse_loose(text, smtputf8, strict, numeric, minus, null_domain)
 
 
 class _Bad(Exception):
     """Why a path is none; never leaves this module."""
 
 
-def _parse_loose(raw: bytes, smtputf8: bool, strict: bool, numeric: bool) -> Path | BadPath:
+def _parse_loose(
+    raw: bytes, smtputf8: bool, strict: bool, numeric: bool, minus: bool, null_domain: bool
+) -> Path | BadPath:
     if len(raw) > MAX_PATH:
         return BadPath("the path is too long")
     try:
@@ -83,7 +93,10 @@ def _parse_loose(raw: bytes, smtputf8: bool, strict: bool, numeric: bool) -> Pat
         if rest and rest[0] not in _BLANK:
             raise _Bad("text follows the >")
         address = _mailbox(inner, strict)
-        _check(address, smtputf8, strict, numeric)
+        if address.startswith("-") and not minus:
+            raise _Bad("the address begins with -")
+        if not (null_domain and address.endswith("@") and len(address) > 1):
+            _check(address, smtputf8, strict, numeric)
     except _Bad as bad:
         return BadPath(str(bad))
     return Path(address, rest.strip(_BLANK))
@@ -200,8 +213,6 @@ def _check(address: str, smtputf8: bool, strict: bool, numeric: bool) -> None:
     local, domain = split(address)
     if strict and not local:
         raise _Bad("no local part")
-    if address.startswith("-"):
-        raise _Bad("the address begins with -")
     if domain or address.endswith("@"):
         bare = domain.removesuffix(".")
         if valid_hostname(bare, smtputf8) or is_literal(domain) or (numeric and _is_ipv4(domain)):

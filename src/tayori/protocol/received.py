@@ -24,7 +24,8 @@ def rfc5322_date(when: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a Received header says. `protocol` is the `with` word; empty `recipient`: not shown (several)."""
+    """What a Received header says. `protocol` is the `with` word; empty `recipient`: not shown (several).
+    `hidden`: nothing about the client is shown (smtpd_hide_client_session)."""
 
     helo: str
     client_name: str
@@ -37,6 +38,7 @@ class Trace:
     recipient: str = ""
     tls: str = ""
     login: str = ""
+    hidden: bool = False
 
 
 def bracketed(address: str) -> str:
@@ -64,14 +66,18 @@ def _in_ascii(address: str) -> str:
 
 def received(trace: Trace) -> bytes:
     """The whole header, folded as Postfix folds it, LF ended."""
-    lines = [
-        f"Received: from {trace.helo or trace.client_name} ({trace.client_name} {bracketed(trace.client_address)})"
-    ]
-    if trace.tls:
-        lines.append(f"\t{trace.tls}")
-    if trace.login:
-        lines.append(f"\t(Authenticated sender: {_bytewise(trace.login)})")
-    by = f"\tby {trace.hostname} ({trace.mail_name}) with {trace.protocol} id {trace.queue_id}"
+    lines: list[str] = []
+    by = f"by {trace.hostname} ({trace.mail_name})"
+    if trace.hidden:
+        by = f"Received: {by} id {trace.queue_id}"
+    else:
+        shown = bracketed(trace.client_address)
+        lines.append(f"Received: from {trace.helo or trace.client_name} ({trace.client_name} {shown})")
+        if trace.tls:
+            lines.append(f"\t{trace.tls}")
+        if trace.login:
+            lines.append(f"\t(Authenticated sender: {_bytewise(trace.login)})")
+        by = f"\t{by} with {trace.protocol} id {trace.queue_id}"
     if trace.recipient:
         shown = trace.recipient if trace.recipient.isascii() else _in_ascii(trace.recipient)
         lines += [by, f"\tfor <{shown}>; {trace.date}"]

@@ -49,6 +49,7 @@ COMMANDS: dict[str, Row] = {
 UNKNOWN = Reply(500, "5.5.2", "Error: command not recognized")
 BAD_SYNTAX = Reply(500, "5.5.2", "Error: bad syntax")
 BAD_UTF8 = Reply(500, "5.5.2", "Error: bad UTF-8 syntax")
+DSN_DISABLED = Reply(501, "5.7.1", "DSN support is disabled")
 NOT_IMPLEMENTED = Reply(502, "5.5.1", "Error: command not implemented")
 ETRN_IN_TRANSACTION = Reply(503, "", "Error: MAIL transaction in progress")
 IN_TRANSACTION = Reply(503, "5.5.1", "Error: MAIL transaction in progress")
@@ -83,6 +84,9 @@ FORBIDDEN = Reply(221, "2.7.0", "Error: I can break rules, too. Goodbye.")
 PIPELINING_BROKEN = Reply(554, "5.5.0", "Error: SMTP protocol synchronization")
 TLS_READY = Reply(220, "2.0.0", "Ready to start TLS")
 TLS_TROUBLE = Reply(454, "4.7.0", "TLS not available due to local problem")
+NO_AUTH = Reply(503, "5.5.1", "Error: authentication not enabled")
+DISCARDED = {"STARTTLS": NOT_IMPLEMENTED, "AUTH": NO_AUTH}
+"""The commands that go with their EHLO keyword (smtpd_discard_ehlo_keywords); others are obeyed, as in Postfix."""
 TLS_ACTIVE = Reply(554, "5.5.1", "Error: TLS already active")
 HELP = Reply(214, "2.0.0", "Commands: " + " ".join(sorted(COMMANDS)) + "\nRFC 5321 says how to use them")
 

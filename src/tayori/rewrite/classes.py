@@ -41,6 +41,7 @@ class Classes:
         constant = all("/" not in item and ":" not in item for _, name, _ in _LISTS for item in settings.items(name))
         self._kept: dict[str, Classified] | None = {} if constant else None
         self._settings = settings
+        self._numeric = settings.flag("resolve_numeric_domain")
 
     async def classify(self, domain: str) -> Classified | Deferred:
         """The class of `domain` (no trailing dot); "" is local (a bare name)."""
@@ -65,6 +66,8 @@ class Classes:
     async def _ask(self, domain: str) -> Classified | Deferred:
         if not domain:
             return Classified(AddressClass.LOCAL, "myorigin")
+        if self._numeric and literal_address(f"[{domain}]"):
+            domain = f"[{domain}]"
         if domain[0] == "[":
             address = literal_address(domain)
             parameter = self._own.get(address or "")

@@ -24,8 +24,6 @@ class Form:
         self._percent = settings.flag("allow_percent_hack")
         self._at_myorigin = settings.flag("append_at_myorigin")
         self._dot_mydomain = settings.flag("append_dot_mydomain")
-        self._null_domain = settings.flag("resolve_null_domain")
-        self._myhostname = settings.text("myhostname")
         self._remote = settings.text("remote_header_rewrite_domain")
 
     def envelope(self, address: str) -> str:

@@ -70,11 +70,13 @@ class Resolver:
         self._transport_maps = Maps.from_settings(tables, settings, "transport_maps")
         self._parents = parents_match(settings, "transport_maps")
         self._relocated = Maps.from_settings(tables, settings, "relocated_maps")
+        self._moved = "5.1.6 User has moved to " if settings.flag("relocated_prefix_enable") else ""
         self._relayhosts = Maps.from_settings(tables, settings, "sender_dependent_relayhost_maps")
         self._default_transports = Maps.from_settings(tables, settings, "sender_dependent_default_transport_maps")
         self._null_relayhost = settings.text("empty_address_relayhost_maps_lookup_key")
         self._null_transport = settings.text("empty_address_default_transport_maps_lookup_key")
         self._filter_nexthop = settings.text("default_filter_nexthop")
+        self._null_domain = settings.flag("resolve_null_domain")
         self._numeric = settings.flag("resolve_numeric_domain")
         self._dequoted = settings.flag("resolve_dequoted_address")
         self.may_refuse = bool(self._transport_maps or self._relocated or self._default_transports) or any(
@@ -101,6 +103,8 @@ class Resolver:
         for _ in range(MAX_ROUTES):
             if self._numeric and literal_address(f"[{domain}]"):
                 domain = f"[{domain}]"
+            elif not domain and self._null_domain:
+                domain = self._myhostname
             answer = await self._classes.classify(domain)
             if isinstance(answer, Deferred):
                 return answer
@@ -131,7 +135,7 @@ class Resolver:
             if isinstance(moved, Deferred):
                 return moved
             if moved is not None:
-                text = f"5.1.6 User has moved to {moved.found.value}"
+                text = f"{self._moved}{moved.found.value}"
                 route = _Route("error", text, f"relocated_maps: {moved.key}", moved.found.origin)
         if isinstance(route, Deferred):
             return route

@@ -7,7 +7,7 @@ action is IGNORE. When nothing is left, or the tables cannot be asked, the answe
 from __future__ import annotations
 
 from tayori.config.settings import Settings
-from tayori.net.dns import Answer, DnsTempFail, Record, Records, Resolver
+from tayori.net.dns import Answer, DnsFiltered, DnsTempFail, Record, Records, Resolver
 from tayori.tables.maps import Maps
 from tayori.tables.outcome import Found, TempFail
 from tayori.tables.registry import Tables
@@ -40,7 +40,7 @@ class ReplyFilter:
             elif found.value.strip().upper() != "IGNORE":
                 return DnsTempFail(f'{self._parameter}: unknown action "{found.value}"')
         if not kept:
-            return DnsTempFail(f"{kind} of {name}: {self._parameter} ignores every record")
+            return DnsFiltered(f"{kind} of {name}: {self._parameter} ignores every record")
         return Records(tuple(kept), answer.authentic)
 
 

@@ -100,3 +100,12 @@ def test_many_addresses_never_push_out_one_that_is_connected() -> None:
 def test_limits_of_settings() -> None:
     limits = Limits.of(Settings.of({"anvil_rate_time_unit": "2m", "smtpd_client_message_rate_limit": "7"}))
     assert (limits.unit, limits.message_rate, limits.connections) == (120, 7, 50)
+
+
+def test_tls_sessions_are_counted_for_themselves() -> None:
+    clock = Clock()
+    _, one, two = pair(clock, tls_rate=2)
+    assert [one.tls("192.0.2.1"), two.tls("192.0.2.1"), one.tls("192.0.2.1")] == [False, False, True]
+    assert not one.message("192.0.2.1") and not one.tls("192.0.2.2")
+    clock.now += 61
+    assert not one.tls("192.0.2.1")

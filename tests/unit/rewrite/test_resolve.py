@@ -127,6 +127,8 @@ def test_relocated_and_idn() -> None:
     answer = resolve("old@example.com", relocated_maps="inline:{old=new@else.org}")
     assert isinstance(answer, Resolved)
     assert (answer.transport, answer.nexthop) == ("error", "5.1.6 User has moved to new@else.org")
+    bare = resolve("old@example.com", relocated_maps="inline:{{old=5.7.1 left us}}", relocated_prefix_enable="no")
+    assert isinstance(bare, Resolved) and bare.nexthop == "5.7.1 left us"
     # a domain is looked for as it is written (SMTPUTF8_README): the other form is another name
     assert route("x@BÜCHER.example", virtual_mailbox_domains="bücher.example")[0] == "virtual mailbox"
     assert route("x@bücher.example", virtual_mailbox_domains="xn--bcher-kva.example")[0] == "default"

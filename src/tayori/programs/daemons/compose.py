@@ -40,6 +40,7 @@ from tayori.rewrite.recipients import Listing
 from tayori.rewrite.resolve import Resolver
 from tayori.sasl.authenticator import Authenticator
 from tayori.tables.dns_filter import filtered
+from tayori.tables.maps import Maps
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.registry import Tables
 
@@ -88,6 +89,9 @@ class Built:
     event_exempt: MatchList | None
     trusted: HeaderRewriteClients
     footer: Footer | None
+    forbidden: MatchList
+    command_filter: Maps
+    ehlo_keywords: Maps
 
     def bind(self, intake: Intake, board: Board, region: int, dns: Dns) -> SmtpdService:
         """The finished service of one worker."""
@@ -120,6 +124,9 @@ class Built:
             trusted=self.trusted,
             footer=self.footer,
             intake=intake,
+            forbidden=self.forbidden or None,
+            command_filter=self.command_filter or None,
+            ehlo_keywords=self.ehlo_keywords or None,
         )
 
 
@@ -218,6 +225,9 @@ def smtpd_services(house: House) -> list[Built]:
                 event_exempt=_hosts(house, settings, "smtpd_client_event_limit_exceptions"),
                 trusted=HeaderRewriteClients(settings, house.tables),
                 footer=_footer(settings, house.tables),
+                forbidden=MatchList.from_settings(house.tables, settings, "smtpd_forbidden_commands", Kind.STRING),
+                command_filter=Maps.from_settings(house.tables, settings, "smtpd_command_filter"),
+                ehlo_keywords=Maps.from_settings(house.tables, settings, "smtpd_discard_ehlo_keyword_address_maps"),
             )
         )
     return built

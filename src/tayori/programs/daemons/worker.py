@@ -128,7 +128,7 @@ class _Worker:
             await authenticator.start()
         watching = loop.create_task(_watch(tuple(logins.values())))
         await self._listen(intake)
-        submit = Submit(settings, intake, queue, dispatcher, plan.layout, plan.owner)
+        submit = Submit(settings, intake, queue, dispatcher, plan.layout, plan.owner, self.house.tables)
         self.servers.append(await submit.serve(plan.submit))
         dispatcher.begin()
         pickup = Pickup(plan.layout.maildrop, queue, submit.accept, settings.number("message_size_limit"))

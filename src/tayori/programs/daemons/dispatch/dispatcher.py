@@ -225,7 +225,7 @@ class Dispatcher:
                 text = f"address resolver failure: {resolved.why}"
                 ended.append(Ended(recipient, DeferredDelivery(text, "4.3.0"), "error"))
                 continue
-            if resolved.routed and resolved.address != recipient.address:
+            if resolved.address != recipient.address:
                 original = recipient.original or recipient.address
                 recipient = msgspec.structs.replace(recipient, address=resolved.address, original=original)
             program = self._programs.program(resolved.transport)

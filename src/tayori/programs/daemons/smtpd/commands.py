@@ -182,7 +182,7 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
     for word in path.parameters.split():
         keyword, equals, value = word.partition("=")
         keyword = keyword.upper()
-        if keyword == "SIZE" and equals and "SIZE" not in session.discard:
+        if keyword == "SIZE" and equals:
             if not value.isascii() or not value.isdigit():
                 return say.BAD_SIZE
             size = int(value[:20])
@@ -190,15 +190,17 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
                 return say.TOO_LARGE
         elif keyword == "BODY" and value.upper() in ("7BIT", "8BITMIME"):
             body = value.upper()
-        elif keyword == "SMTPUTF8" and not equals and options.smtputf8:
+        elif keyword == "SMTPUTF8" and not equals and options.smtputf8 and "SMTPUTF8" not in session.discard:
             utf8 = True
         elif keyword == "AUTH" and equals:
             auth = value
-        elif keyword == "RET" and "DSN" not in session.discard:
+        elif keyword in ("RET", "ENVID") and "DSN" in session.discard:
+            return say.DSN_DISABLED
+        elif keyword == "RET":
             if value.upper() not in ("FULL", "HDRS"):
                 return Reply(501, "5.5.4", "Bad RET parameter syntax")
             ret = value.upper()
-        elif keyword == "ENVID" and equals and "DSN" not in session.discard:
+        elif keyword == "ENVID" and equals:
             if not good_envid(value):
                 return Reply(501, "5.5.4", "Bad ENVID parameter syntax")
             envid = value
@@ -243,12 +245,14 @@ def _rcpt_parameters(session: Session, path: Path) -> EnvelopeRecipient | Reply:
     for word in path.parameters.split():
         keyword, equals, value = word.partition("=")
         keyword = keyword.upper()
-        if keyword == "NOTIFY" and equals and dsn:
+        if keyword in ("NOTIFY", "ORCPT") and not dsn:
+            return say.DSN_DISABLED
+        if keyword == "NOTIFY" and equals:
             wanted = value.upper().split(",")
             if not set(wanted) <= NOTIFY or ("NEVER" in wanted and len(wanted) > 1):
                 return Reply(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
             notify = ",".join(wanted)
-        elif keyword == "ORCPT" and dsn:
+        elif keyword == "ORCPT":
             kept = accepted(value)
             if kept is None:
                 return Reply(501, "5.5.4", "Error: Bad ORCPT parameter syntax")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 
+OVERRIDES = ("no_unknown_recipient_checks", "no_address_mappings", "no_header_body_checks", "no_milters")
 BARE_CHOICES = {"no": "no", "yes": "normalize", "normalize": "normalize", "note": "note", "reject": "reject"}
 
 
@@ -38,8 +39,6 @@ class SmtpdOptions:
     stray_cr: bool
     forbid_pipelining: bool
     discard_keywords: frozenset[str]
-    forbidden_commands: frozenset[str]
-    forbidden_patterns: tuple[re.Pattern[str], ...]
     smtputf8: bool
     strict_smtputf8: bool
     tls_level: str
@@ -56,6 +55,13 @@ class SmtpdOptions:
     delay_reject: bool
     noop_commands: frozenset[str]
     content_filter: str = ""
+    log_port: bool = False
+    hide_client: bool = False
+    overrides: frozenset[str] = frozenset()
+    """receive_override_options."""
+    numeric_domain: bool = False
+    min_user: bool = False
+    null_domain: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> SmtpdOptions:
@@ -69,8 +75,6 @@ class SmtpdOptions:
                 if settings.flag("smtpd_use_tls")
                 else "none"
             )
-        names, patterns = _forbidden(settings)
-        keywords = settings.text("smtpd_discard_ehlo_keywords").replace(",", " ").upper().split()
         return cls(
             hostname=settings.text("myhostname"),
             banner=settings.text("smtpd_banner"),
@@ -80,8 +84,8 @@ class SmtpdOptions:
             size_limit=settings.number("message_size_limit"),
             minfree=settings.number("queue_minfree"),
             line_limit=settings.number("line_length_limit"),
-            recipient_limit=settings.number("smtpd_recipient_limit"),
             sasl_response_limit=settings.number("smtpd_sasl_response_limit"),
+            recipient_limit=settings.number("smtpd_recipient_limit"),
             overshoot_limit=settings.number("smtpd_recipient_overshoot_limit"),
             soft_errors=settings.number("smtpd_soft_error_limit"),
             hard_errors=settings.number("smtpd_hard_error_limit"),
@@ -95,9 +99,7 @@ class SmtpdOptions:
             bare_newline_code=settings.number("smtpd_forbid_bare_newline_reject_code"),
             stray_cr=settings.flag("cleanup_replace_stray_cr_lf"),
             forbid_pipelining=settings.flag("smtpd_forbid_unauth_pipelining"),
-            discard_keywords=frozenset(keywords),
-            forbidden_commands=names,
-            forbidden_patterns=patterns,
+            discard_keywords=words(settings.text("smtpd_discard_ehlo_keywords")),
             smtputf8=settings.flag("smtputf8_enable"),
             strict_smtputf8=settings.flag("strict_smtputf8"),
             tls_level=level,
@@ -112,19 +114,30 @@ class SmtpdOptions:
             sasl_broken_clients=settings.flag("broken_sasl_auth_clients"),
             sasl_authenticated_header=settings.flag("smtpd_sasl_authenticated_header"),
             delay_reject=settings.flag("smtpd_delay_reject"),
-            noop_commands=frozenset(settings.text("smtpd_noop_commands").replace(",", " ").upper().split()),
+            noop_commands=words(settings.text("smtpd_noop_commands")),
             content_filter=settings.text("content_filter"),
+            log_port=settings.flag("smtpd_client_port_logging"),
+            hide_client=settings.flag("smtpd_hide_client_session"),
+            overrides=overrides(settings),
+            numeric_domain=settings.flag("resolve_numeric_domain"),
+            min_user=settings.flag("allow_min_user"),
+            null_domain=settings.flag("resolve_null_domain"),
         )
 
 
-def _forbidden(settings: Settings) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
-    """smtpd_forbidden_commands: plain verbs, and inline regexp tables such as `regexp:{{/^[^A-Z]/ Bogus}}`."""
-    names: set[str] = set()
-    patterns: list[re.Pattern[str]] = []
-    for item in settings.items("smtpd_forbidden_commands"):
-        if item.startswith(("regexp:", "pcre:")):
-            for expression in re.findall(r"/((?:[^/\\]|\\.)+)/", item):
-                patterns.append(re.compile(expression, re.IGNORECASE))
-        else:
-            names.add(item.upper())
-    return frozenset(names), tuple(patterns)
+def words(text: str) -> frozenset[str]:
+    """Commands or EHLO keywords, in upper case."""
+    return frozenset(text.replace(",", " ").upper().split())
+
+
+def overrides(settings: Settings) -> frozenset[str]:
+    """The words of receive_override_options. Raises ConfigError for one that is none."""
+    name = "receive_override_options"
+    for word in settings.items(name):
+        if word not in OVERRIDES:
+            raise ConfigError(
+                f'{name}: "{word}" is no option',
+                settings.origin_of(name, word),
+                f"the options are {', '.join(OVERRIDES)}",
+            )
+    return frozenset(settings.items(name))

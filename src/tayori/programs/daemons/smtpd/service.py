@@ -21,6 +21,7 @@ from tayori.protocol.reply import Reply
 from tayori.queue.spool import Spool
 from tayori.rewrite.clients import HeaderRewriteClients
 from tayori.sasl.authenticator import Authenticator
+from tayori.tables.maps import Maps
 from tayori.tables.matchlist import MatchList
 
 
@@ -86,5 +87,8 @@ class SmtpdService:
     trusted: HeaderRewriteClients
     footer: Footer | None
     intake: Intake
-    greetings: dict[tuple[bool, tuple[str, ...], bool], Reply] = field(default_factory=dict)
-    """Replies to EHLO made so far: STARTTLS, mechanisms, XCLIENT."""
+    forbidden: MatchList | None = None
+    command_filter: Maps | None = None
+    ehlo_keywords: Maps | None = None
+    greetings: dict[tuple[bool, tuple[str, ...], bool, frozenset[str]], Reply] = field(default_factory=dict)
+    """Replies to EHLO made so far: STARTTLS, mechanisms, XCLIENT, keywords left out."""

@@ -344,8 +344,10 @@ class Session:
         if self.denied and verb != "QUIT":
             return Reply(503, "5.7.0", f"Error: access denied for {self.denied}")
         row = say.COMMANDS.get(verb)
-        if row is None or verb in self.discard:
+        if row is None:
             return await self._unknown(verb, line)
+        if verb in self.discard and verb in say.DISCARDED:
+            return say.DISCARDED[verb]
         self.where = verb
         if options.tls_level == "encrypt" and self.tls is None and not row.clear:
             return say.MUST_STARTTLS

@@ -23,6 +23,9 @@ async def starttls(session: Session, argument: bytes) -> Reply | None:
         return say.NOT_IMPLEMENTED
     if session.service.tls is None:
         return say.TLS_TROUBLE
+    if session.service.rates.tls(session.client.address) and not await session.listed(session.service.event_exempt):
+        session.note(f"warning: Refusing STARTTLS request from {session.peer} for service smtpd")
+        return Reply(454, "4.7.0", f"Error: too many new TLS sessions from {session.peer}")
     # whatever came in the same read was sent in the clear, perhaps by somebody else: away with it
     session.framing.discard()
     session.stream.discard()
