@@ -7,6 +7,7 @@ transport stay. The stream never buffers more than HIGH_WATER bytes that nobody 
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -170,6 +171,15 @@ class Stream(asyncio.Protocol):
             return -1
         _, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         return int(uid)
+
+    def hung_up(self) -> bool:
+        """Whether the peer has closed its end by now, though what it sent before may be unread yet."""
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if self.lost or self._eof or sock is None:
+            return True
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def pending(self) -> bool:
         """Whether bytes have come that nobody has read (reject_unauth_pipelining, STARTTLS)."""

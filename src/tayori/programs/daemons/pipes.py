@@ -217,6 +217,9 @@ async def _one(stream: Stream, found: dict[str, Runner], content: GetContent) ->
         job = _job(got[0])
         agent = found.get(job.transport) or Unavailable(f"there is no pipe service {job.transport}")
         data = await in_thread(content, job, got[1])
+        if stream.hung_up():
+            # the worker is dead: another has the message by now and asks anew
+            return
         attempt = await agent.deliver(
             job.nexthop, job.sender, data, job.recipients, job.attributes, queue_id=job.queue_id
         )
