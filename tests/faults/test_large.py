@@ -240,3 +240,29 @@ def test_forwarded_returned_and_piped(tmp_path: Path, sink: Digests) -> None:
         assert b"Content-Type: message/rfc822\n" in report and b"\n\n" + content + b"\n--" in report
         until("all is settled", lambda: not contents(server))
         assert "Traceback" not in server.log()
+
+
+def test_sendmail_with_the_server_up_and_down(tmp_path: Path) -> None:
+    """Handed in through the socket, or left in the maildrop until the server comes: in pieces both ways."""
+    text = body(5 * MEGABYTE)[:-1].decode()  # its last line has no end
+    limited = {"message_size_limit": "6000000", "mailbox_size_limit": "0"}
+    with Server(tmp_path, limited) as server:
+
+        def sendmail(content: str) -> int:
+            words = ("sendmail", "-C", str(server.conf), "taro@example.com")
+            return server.command(*words, stdin=f"Subject: handed in\n\n{content}").returncode
+
+        assert sendmail(text) == 0
+        server.wait_mail("taro", 1)
+        assert sendmail(text + text) != 0, "above message_size_limit"
+        assert sendmail("small") == 0
+        server.wait_mail("taro", 2)
+        server.stop()
+        assert sendmail(text) == 0
+        server.start()
+        files = server.wait_mail("taro", 3)
+        bodies = [path.read_text().partition("\n\n")[2] for path in files]
+        assert sorted(map(len, bodies)) == sorted((6, len(text) + 1, len(text) + 1))
+        assert bodies.count(text + "\n") == 2
+        until("all is settled", lambda: not contents(server))
+        assert not list((server.queue_directory / "tayori" / "maildrop").iterdir())

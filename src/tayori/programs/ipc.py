@@ -84,6 +84,29 @@ class Frames:
         finally:
             del buffer[:at]
 
+    def hold(self, data: bytes) -> None:
+        """Take `data`, which belongs to a frame that is read by `part`."""
+        self._buffer += data
+
+    def began(self) -> int | None:
+        """The length of the next frame; None before its header has come. Raises BadFrame."""
+        if len(self._buffer) < HEADER:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer, 0)
+        if length > self._limit:
+            raise BadFrame(f"a frame of {length} bytes is above the limit of {self._limit}")
+        return int(length)
+
+    def begin(self) -> None:
+        """Its header is taken: now come its parts."""
+        del self._buffer[:HEADER]
+
+    def part(self, most: int) -> bytes:
+        """Up to `most` bytes of it that have come."""
+        found = bytes(memoryview(self._buffer)[:most])
+        del self._buffer[:most]
+        return found
+
     @property
     def pending(self) -> int:
         """Bytes of an unfinished frame."""

@@ -196,6 +196,15 @@ def test_the_servers_refusal_is_told(config: Path, run: Run, capsys: pytest.Capt
         stub.close()
 
 
+def taken(path: str) -> tuple[int, dict[str, object], bytes]:
+    fd = maildrop.open_file(path)
+    try:
+        uid, question, start, size = maildrop.look(fd, path)
+        return uid, question, os.pread(fd, size, start)
+    finally:
+        os.close(fd)
+
+
 @pytest.mark.parametrize("stale_socket", [False, True])
 def test_server_down_leaves_it_in_the_maildrop(config: Path, run: Run, stale_socket: bool) -> None:
     drop = config / "queue" / "tayori" / "maildrop"
@@ -210,7 +219,7 @@ def test_server_down_leaves_it_in_the_maildrop(config: Path, run: Run, stale_soc
         os.umask(old)
     [path] = drop.iterdir()
     assert path.suffix == ".mail" and path.stat().st_mode & 0o777 == 0o644
-    uid, question, content = maildrop.take(str(path))
+    uid, question, content = taken(str(path))
     assert (uid, content) == (os.geteuid(), MAIL)
     assert (question["op"], question["sender"], question["recipients"]) == ("submit", "a@b", ["c@d"])
 
@@ -226,14 +235,14 @@ def test_the_maildrop_takes_no_links_and_no_halves(tmp_path: Path) -> None:
     whole = ipc.pack(ipc.encode({"op": "submit"})) + ipc.pack(b"x")
     (tmp_path / "half.mail").write_bytes(whole[:-1])
     with pytest.raises(ipc.BadFrame):
-        maildrop.take(str(tmp_path / "half.mail"))
+        taken(str(tmp_path / "half.mail"))
     (tmp_path / "whole").write_bytes(whole)
     (tmp_path / "link.mail").symlink_to(tmp_path / "whole")
     with pytest.raises(OSError):
-        maildrop.take(str(tmp_path / "link.mail"))
+        taken(str(tmp_path / "link.mail"))
     os.link(tmp_path / "whole", tmp_path / "second.mail")
     with pytest.raises(ipc.BadFrame):
-        maildrop.take(str(tmp_path / "second.mail"))
+        taken(str(tmp_path / "second.mail"))
 
 
 def speak(config: Path, *lines: bytes) -> list[bytes]:

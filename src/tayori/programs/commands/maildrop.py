@@ -48,20 +48,31 @@ def leave(settings: Settings, question: dict[str, object], content: bytes) -> st
     return f"{name}.mail"
 
 
-def take(path: str, limit: int = ipc.LIMIT) -> tuple[int, dict[str, object], bytes]:
-    """Read a file of the maildrop: (uid of its owner, envelope, content).
+def open_file(path: str) -> int:
+    """A file of the maildrop, for reading. Raises OSError, also for a link."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    Raises OSError; ipc.BadFrame when it is no whole submission, or no regular file of one name.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if status.st_nlink != 1 or status.st_mode & 0o170000 != 0o100000:
-            raise ipc.BadFrame(f"{path} is not a file of its own")
-        payloads = list(ipc.Frames(limit).feed(file.read(2 * ipc.HEADER + limit + 65536)))
-    if len(payloads) != 2:
+
+def look(fd: int, path: str, limit: int = ipc.LIMIT) -> tuple[int, dict[str, object], int, int]:
+    """What is in an open file of the maildrop: the uid of its owner, the envelope, where the content begins and how
+    many bytes it has. Raises OSError; ipc.BadFrame when it is no whole submission, or no regular file of one name."""
+    status = os.fstat(fd)
+    if status.st_nlink != 1 or status.st_mode & 0o170000 != 0o100000:
+        raise ipc.BadFrame(f"{path} is not a file of its own")
+    first = _length(fd, 0, limit)
+    start = first + 2 * ipc.HEADER
+    size = _length(fd, first + ipc.HEADER, limit)
+    if status.st_size != start + size:
         raise ipc.BadFrame(f"{path} does not hold an envelope and a message")
-    return status.st_uid, ipc.as_dict(payloads[0]), payloads[1]
+    return status.st_uid, ipc.as_dict(os.pread(fd, first, ipc.HEADER)), start, size
+
+
+def _length(fd: int, at: int, limit: int) -> int:
+    """Of the frame that begins there; 0 where none does."""
+    size = int.from_bytes(os.pread(fd, ipc.HEADER, at))
+    if size > limit:
+        raise ipc.BadFrame(f"a frame of {size} bytes is above the limit of {limit}")
+    return size
 
 
 def _sync(folder: str, fd: int) -> None:

@@ -177,7 +177,7 @@ class Intake:
             attributes = self._detected(attributes, _origin(attributes), cleaned)
             content = await spool.finish(cleaned.content, cleaned.cut, cleaned.edits)
         except (QueueFull, QueueBroken) as error:
-            return self._not_kept(number, error)
+            return self.not_kept(number, error)
         return await self._accept(_message(number, arrival, cleaned, content, attributes, forced), spool)
 
     def _detected(self, attributes: Attributes, origin: str, cleaned: Cleaned) -> Attributes:
@@ -203,7 +203,8 @@ class Intake:
             return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
         return None
 
-    def _not_kept(self, number: int, error: QueueFull | QueueBroken) -> Reply:
+    def not_kept(self, number: int, error: QueueFull | QueueBroken) -> Reply:
+        """The reply, and the log's line, when the queue cannot take it."""
         if isinstance(error, QueueFull):
             self.log.line("smtpd", f"warning: {number:X}: not enough space for the queue")
             return say.NO_SPACE
@@ -220,7 +221,7 @@ class Intake:
         try:
             await accepted
         except (QueueFull, QueueBroken) as error:
-            return self._not_kept(message.number, error)
+            return self.not_kept(message.number, error)
         if not message.attributes.client_address:
             self.history.handed_in(message)
         where = "queue active" if hot else "queue hold" if message.hold else "queue deferred"

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from tayori.programs import ipc
 from tayori.programs.commands import maildrop
+from tayori.programs.daemons.handed_in import Long, from_file
+from tayori.queue.content import THRESHOLD, Unreadable
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import QueueBroken, QueueFull
 
 EVERY = 30.0
 _log = logging.getLogger("tayori.pickup")
-Accept = Callable[[dict[str, object], bytes, int, float, str], Awaitable[dict[str, object]]]
+Accept = Callable[[dict[str, object], bytes | Long, int, float, str], Awaitable[dict[str, object]]]
 
 
 class Pickup:
@@ -62,8 +64,7 @@ class Pickup:
         path = self._folder / name
         try:
             if not await self._queue.call(lambda store: store.has_drop(name)):
-                uid, envelope, content = maildrop.take(str(path), self._limit)
-                answer = await self._accept(envelope, content, uid, path.stat().st_mtime, name)
+                answer = await self._take(path)
                 if not answer["ok"]:
                     self._tell(name, f"maildrop file {name} stays where it is: {answer['error']}")
                     return False
@@ -71,10 +72,19 @@ class Pickup:
             await self._queue.call(lambda store: store.forget_drop(name))
         except FileNotFoundError:
             return False
-        except (OSError, ipc.BadFrame, QueueBroken, QueueFull) as error:
+        except (OSError, ipc.BadFrame, QueueBroken, QueueFull, Unreadable) as error:
             self._tell(name, f"maildrop file {name} stays where it is: {error}")
             return False
         return True
+
+    async def _take(self, path: Path) -> dict[str, object]:
+        fd = maildrop.open_file(str(path))
+        try:
+            uid, envelope, start, size = maildrop.look(fd, str(path), self._limit)
+            content = os.pread(fd, size, start) if size <= THRESHOLD else from_file(str(path), fd, start, size)
+            return await self._accept(envelope, content, uid, os.fstat(fd).st_mtime, path.name)
+        finally:
+            os.close(fd)
 
     def _tell(self, name: str, text: str) -> None:
         if name not in self._told:

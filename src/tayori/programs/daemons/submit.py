@@ -19,11 +19,13 @@ from tayori.config.settings import Settings
 from tayori.net.stream import Stream
 from tayori.programs import ipc
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
+from tayori.programs.daemons.handed_in import Long, from_stream
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
 from tayori.programs.daemons.smtpd.options import overrides
 from tayori.protocol.address import quote
 from tayori.protocol.received import rfc5322_date
+from tayori.protocol.reply import Reply
 from tayori.queue.content import Content, Unreadable
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Stored
@@ -117,12 +119,13 @@ class Submit:
                     waiting.extend(frames.feed(chunk))
                 request = ipc.as_dict(waiting.pop(0))
                 if request.get("op") == "submit":
-                    while not waiting:
-                        chunk = await stream.read()
-                        if not chunk:
-                            return
-                        waiting.extend(frames.feed(chunk))
-                    answer = await self._submit(request, waiting.pop(0), uid)
+                    sent = waiting.pop(0) if waiting else await from_stream(stream, frames)
+                    if sent is None:
+                        return
+                    answer = await self._submit(request, sent, uid)
+                    if isinstance(sent, Long):
+                        await sent.skip()
+                    waiting.extend(frames.feed(b""))
                 else:
                     answer = await self._other(request, uid)
                 content = answer.pop("content", None)
@@ -159,7 +162,7 @@ class Submit:
         if uid not in self._powerful:
             raise NotAllowed("only root and the mail owner may do that")
 
-    async def _submit(self, request: Answer, content: bytes, uid: int) -> Answer:
+    async def _submit(self, request: Answer, content: bytes | Long, uid: int) -> Answer:
         try:
             await self._allow("authorized_submit_users", uid)
             reply = await self.accept(request, content, uid, time.time())
@@ -169,7 +172,7 @@ class Submit:
             return {"ok": False, "id": "", "error": str(error), "code": 75, "temporary": True}
         return reply
 
-    async def accept(self, request: Answer, content: bytes, uid: int, now: float, drop: str = "") -> Answer:
+    async def accept(self, request: Answer, content: bytes | Long, uid: int, now: float, drop: str = "") -> Answer:
         """Keep one locally submitted message (pickup(8)); `drop` names its maildrop file. Raises QueueBroken."""
         sender = {"<>": "", "": user_name(uid)}.get(str(request.get("sender", "")), str(request.get("sender", "")))
         listed = request.get("recipients")
@@ -189,7 +192,7 @@ class Submit:
         incoming = Incoming(
             sender=sender,
             recipients=tuple(Rewritten(r, r, notify) for r in recipients),
-            content=content if content.endswith(b"\n") or not content else content + b"\n",
+            content=_ended(content) if isinstance(content, bytes) else b"",
             trace=trace,
             remote=False,
             now=now,
@@ -206,7 +209,10 @@ class Submit:
             envid=str(request.get("envid", "")),
             filter=self._filter,
         )
-        reply = await self._intake.keep(number, incoming, attributes, now)
+        if isinstance(content, bytes):
+            reply = await self._intake.keep(number, incoming, attributes, now)
+        else:
+            reply = await self._keep_long(number, content, incoming, attributes)
         ok = reply.code < 400
         return {
             "ok": ok,
@@ -215,6 +221,16 @@ class Submit:
             "code": 0 if ok else 75 if reply.temporary else 65,
             "temporary": reply.temporary,
         }
+
+    async def _keep_long(self, number: int, content: Long, incoming: Incoming, attributes: Attributes) -> Reply:
+        spool = self._intake.spool(number)
+        try:
+            await content.into(spool)
+            return await self._intake.keep_spool(spool, number, incoming, attributes, incoming.now)
+        except (QueueFull, QueueBroken) as error:
+            return self._intake.not_kept(number, error)
+        finally:
+            spool.end()
 
     async def _list(self, request: Answer, uid: int) -> Answer:
         await self._allow("authorized_mailq_users", uid)
@@ -292,6 +308,10 @@ class Submit:
     async def _status(self, request: Answer, uid: int) -> Answer:
         count = await self._queue.call(lambda store: store.count())
         return {"ok": True, "queued": count, "active": self._dispatcher.active, "pid": os.getpid()}
+
+
+def _ended(content: bytes) -> bytes:
+    return content if content.endswith(b"\n") or not content else content + b"\n"
 
 
 async def _send(stream: Stream, content: Content) -> None:
