@@ -29,6 +29,7 @@ SELECT = "sql_select: SELECT password FROM users WHERE name = '%u' AND realm = '
 class Store:
     """`conf` is smtpd.conf without mech_list; `main` goes into main.cf; `token` for OAUTHBEARER and XOAUTH2.
 
+    `public` is the key that tokens are checked with.
     `env` is the server's environment, `client_env` that of clients, `false_env` that of clients with a wrong ticket.
     """
 
@@ -38,6 +39,7 @@ class Store:
     main: dict[str, str] = field(default_factory=dict)
     token: str = ""
     env: dict[str, str] = field(default_factory=dict)
+    public: str = ""
     client_env: dict[str, str] = field(default_factory=dict)
     false_env: dict[str, str] = field(default_factory=dict)
 
@@ -209,19 +211,19 @@ def oauth() -> Iterator[Store]:
     except ImportError:
         missing("PyJWT is not installed (make setup EXTRAS=all)")
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.hazmat.primitives.asymmetric import ec
 
-    key = ed25519.Ed25519PrivateKey.generate()
+    key = ec.generate_private_key(ec.SECP256R1())
     now = int(time.time())
-    claims = {"email": f"taro@{HOST}", "aud": "mail", "iat": now, "exp": now + 600}
-    token = jwt.encode(claims, key, algorithm="EdDSA")
+    claims = {"sub": "taro", "email": f"taro@{HOST}", "aud": "mail", "iat": now, "exp": now + 600}
+    token = jwt.encode(claims, key, algorithm="ES256")
     with short_folder() as folder:
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         (folder / "key.pem").write_bytes(public)
         conf = f"pwcheck_method: oauth\noauth_key_file: {folder}/key.pem\noauth_audience: mail\n"
-        yield Store(conf, f"taro@{HOST}", token=token)
+        yield Store(conf, f"taro@{HOST}", token=token, public=public.decode())
 
 
 @contextmanager
