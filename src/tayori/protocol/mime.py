@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)")
 _TYPE = re.compile(rb"\s*([^\s/;]+)/([^\s/;]+)")
+_DECIDING = ("content-type", "content-transfer-encoding")
 _BOUNDARY = re.compile(rb";\s*boundary\s*=\s*(?:\"((?:\\.|[^\"\\])*)\"|([^\s;\"]+))", re.IGNORECASE)
 
 MIME_NAMES = frozenset(
@@ -33,12 +34,16 @@ MIME_NAMES = frozenset(
 @dataclass(frozen=True, slots=True)
 class Item:
     """`content[start:end]`, line end included. `kind` is "mime", "nested" or "body"; `segment` counts body
-    segments (attachments); headers are whole fields, folding included."""
+    segments (attachments); headers are whole fields, folding included. `encoding` is what the part names (of body
+    only). `encoded`: with this field the header says that a multipart or a message is encoded, which RFC 2045 6.4
+    forbids."""
 
     kind: str
     start: int
     end: int
     segment: int
+    encoding: bytes = b"7bit"
+    encoded: bool = False
 
 
 @dataclass(slots=True)
@@ -94,7 +99,8 @@ def walk(
             if match is not None:
                 name = match.group(1).decode("ascii").lower()
                 kind.read(name, match.group().partition(b":")[2], boundary_limit)
-                yield Item("mime" if header == "mime" or name in MIME_NAMES else "nested", at, match.end(), segment)
+                what = "mime" if header == "mime" or name in MIME_NAMES else "nested"
+                yield Item(what, at, match.end(), segment, encoded=name in _DECIDING and _is_encoded(kind))
                 at = match.end()
                 continue
             header = ""
@@ -118,13 +124,18 @@ def walk(
             del stack[index + (0 if closing else 1) :]
             segment += 1
             seen = 0
+            kind = _Type()
             if not closing:
                 header = "mime"
-                kind = _Type()
         if seen < body_limit:
-            yield Item("body", at, end, segment)
+            yield Item("body", at, end, segment, kind.encoding)
         seen += end - at
         at = end
+
+
+def _is_encoded(kind: _Type) -> bool:
+    composite = kind.main == b"multipart" or (kind.main == b"message" and kind.sub == b"rfc822")
+    return composite and kind.encoding not in (b"7bit", b"8bit", b"binary")
 
 
 def _is_message(kind: _Type) -> bool:

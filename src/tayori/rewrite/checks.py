@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CODE = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+(.*))?\Z", re.DOTALL)
 LABEL = re.compile(r"[!-9;-~]+[ \t]*:")
 NAMES = ("header_checks", "mime_header_checks", "nested_header_checks", "body_checks")
+LEAVING = ("DUNNO", "OK", "IGNORE", "INFO", "PREPEND", "REPLACE", "STRIP", "WARN")
+"""The actions of smtp_header_checks and its like."""
 _SHOWN = 200
 Edit = tuple[int, int, bytes]
 """What stands from start to end becomes the bytes."""
@@ -53,6 +55,7 @@ class Checks:
     def __init__(self, settings: Settings, tables: Tables, prefix: str = "") -> None:
         """Raises ConfigError for a table that cannot be used."""
         self._maps = {name: Maps.from_settings(tables, settings, prefix + name) for name in NAMES}
+        self._leaving = prefix
         self._body_limit = settings.number("body_checks_size_limit") if self._maps["body_checks"] else 0
         self._line_limit = settings.number("line_length_limit")
         self._header_limit = settings.number("header_size_limit")
@@ -129,6 +132,9 @@ class Checks:
         if not isinstance(answer, Found):
             return raw
         verb, _, argument = answer.value.strip().partition(" ")
+        if self._leaving and verb.upper() not in LEAVING:
+            findings.notes.append(f"warning: {self._leaving}{name}: {verb} is no action for mail that leaves")
+            return raw
         return _act(verb.upper(), argument.strip(), raw, f"{what} {_printable(shown)}", findings, what != "body")
 
 

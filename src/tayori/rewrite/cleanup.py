@@ -21,6 +21,7 @@ from tayori.rewrite.classes import Classes
 from tayori.rewrite.headerfix import HeaderFix
 from tayori.rewrite.mapping import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, Canonical, Mapper, TooMany, Virtual
 from tayori.rewrite.results import Cleaned, Deferred, Rewritten
+from tayori.rewrite.strict import Strict
 from tayori.rewrite.targets import parse_destinations
 from tayori.tables.maps import Maps
 from tayori.tables.registry import Tables
@@ -73,6 +74,7 @@ class Cleanup:
         self._headers = HeaderFix(settings, self._mapper, self._canonical)
         self._checks = Checks(settings, tables)
         self.checking = bool(self._checks)
+        self._strict = Strict(settings) or None
         self._always_bcc = settings.text("always_bcc")
         self._sender_bcc = Maps.from_settings(tables, settings, "sender_bcc_maps")
         self._recipient_bcc = Maps.from_settings(tables, settings, "recipient_bcc_maps")
@@ -92,6 +94,19 @@ class Cleanup:
 
     async def clean(self, message: Incoming) -> Cleaned:
         """The message for the queue; `reject` set when it must be refused."""
+        strict = self._strict
+        if strict is None or message.internal or NO_CHECKS in message.overrides:
+            return await self._clean(message)
+        whole = isinstance(message.content, bytes)
+        if whole:
+            message = replace(message, content=strict.strip(message.content[:]), trace=strict.strip(message.trace))
+        refusal = strict.refusal(message.content, message.content[: header_end(message.content)])
+        if refusal is not None:
+            return Cleaned(message.sender, (), b"", reject=refusal, notes=(f"reject: {refusal[2]}",))
+        cleaned = await self._clean(message)
+        return cleaned if whole else strict.strip_mapped(cleaned, message.content)
+
+    async def _clean(self, message: Incoming) -> Cleaned:
         plain = not self._mapped or (message.internal and not self._canonical and not self._virtual)
         if plain or NO_MAPPINGS in message.overrides:
             sender = self._form.envelope(message.sender)
@@ -114,11 +129,12 @@ class Cleanup:
         return self._unique([(form(one.address or self._null_recipient), one) for one in message.recipients])
 
     def _unique(self, pairs: list[tuple[str, Rewritten]]) -> tuple[Rewritten, ...]:
-        """Duplicates removed by (original, address) or by address (enable_original_recipient)."""
-        out: dict[tuple[str, str], Rewritten] = {}
+        """Duplicates removed, case folded. What counts is the address, what the client called it
+        (enable_original_recipient), and what it wishes to hear: two wishes are two recipients, as in Postfix."""
+        out: dict[tuple[str, str, str, str], Rewritten] = {}
         for address, one in pairs:
             original = one.original or one.address
-            key = (original if self._by_original else "", address.lower())
+            key = (address.lower(), original.lower() if self._by_original else "", one.notify, one.orcpt.lower())
             if key not in out:
                 out[key] = Rewritten(address, original, one.notify, one.orcpt)
         return tuple(out.values())
@@ -176,14 +192,8 @@ class Cleanup:
                 return hit
             if hit is not None:
                 found += [target.text for target in parse_destinations(hit.found.value)]
-        present = {one.address.lower() for one in wanted}
-        out = []
-        for text in dict.fromkeys(found):
-            address = self._form.envelope(text)
-            if address.lower() not in present:
-                present.add(address.lower())
-                out.append(Rewritten(address, address, "NEVER"))
-        return out
+        forms = {address.lower(): address for address in map(self._form.envelope, reversed(found))}
+        return [Rewritten(address, address, "NEVER") for address in reversed(forms.values())]
 
     async def _content(self, message: Incoming, cleaned: Cleaned) -> Cleaned:
         content = message.content

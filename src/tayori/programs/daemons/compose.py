@@ -31,6 +31,7 @@ from tayori.programs.daemons.smtpd.service import Intake, SmtpdService
 from tayori.programs.daemons.verify import Verifier
 from tayori.programs.daemons.verify_probe import Prober
 from tayori.rewrite.aliases import Aliases
+from tayori.rewrite.checks import Checks
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.cleanup import Cleanup
 from tayori.rewrite.clients import HeaderRewriteClients
@@ -66,6 +67,7 @@ class House:
     agents: dict[str, Agent]
     transports: dict[str, str]
     generic: dict[str, Generic]
+    checks: dict[str, Checks]
     verifier: Verifier | None = None
 
     def program(self, transport: str) -> str:
@@ -150,6 +152,7 @@ def furnish(
     classes = Classes(settings, tables)
     dns = Dns(transitional=settings.flag("enable_idna2003_compatibility"))
     transports = dict(DEFAULT_TRANSPORTS)
+    checks: dict[str, Checks] = {}
     agents: dict[str, Agent] = dict(pipes.agents(settings, services))
     by_name = {s.name: s for s in services if s.kind != "inet"}
     transports |= {name: "retry" if name == "retry" else service.command for name, service in by_name.items()}
@@ -158,6 +161,7 @@ def furnish(
             agents[name] = pipes.PipeClient(str(Layout.of(settings).pipe_socket), name)
         elif program in PROGRAMS_REMOTE:
             agents[name] = _agent(name, program, by_name.get(name), settings, dns, tables)
+            checks[name] = Checks(_own(by_name.get(name), settings), tables, f"{program}_")
     house = House(
         settings=settings,
         services=services,
@@ -176,6 +180,7 @@ def furnish(
             for name in ("smtp", "lmtp")
             if settings.raw(f"{name}_generic_maps")
         },
+        checks={name: found for name, found in checks.items() if found},
     )
     return replace(house, verifier=_verifier(house)) if verify else house
 
@@ -194,8 +199,12 @@ def _verifier(house: House) -> Verifier:
     return Verifier(house.settings, prober, Layout.of(house.settings).queue)
 
 
+def _own(service: Service | None, settings: Settings) -> Settings:
+    return settings.with_overrides(service.overrides) if service else settings
+
+
 def _agent(name: str, program: str, service: Service | None, settings: Settings, dns: Dns, tables: Tables) -> Agent:
-    own = settings.with_overrides(service.overrides) if service else settings
+    own = _own(service, settings)
     prefix = "lmtp" if program == "lmtp" else "smtp"
     names = DnsNames(own, filtered(dns, own, tables, f"{prefix}_dns_reply_filter"), prefix)
     return SmtpAgent(own, names, lmtp=program == "lmtp", logins=RelayLogins.of(own, tables, prefix), tables=tables)

@@ -24,6 +24,7 @@ from tayori.policy.rates import Board
 from tayori.programs.daemons import environment
 from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
+from tayori.programs.daemons.dispatch.leaving import Leaving
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
@@ -151,11 +152,14 @@ class _Worker:
             return limits.get(transport, spare)
 
         destinations = Destinations(limit, backoff.minimal, backoff.maximal)
+        leaving = {
+            name: Leaving(checks, house.program(name), self.plan.log.line) for name, checks in house.checks.items()
+        }
         return Dispatcher(
             queue=queue,
             resolver=house.resolver,
             mailboxes=Mailboxes(settings, house.tables, house.aliases, house.finder, agent),
-            remote=Remote(house.agents, destinations, limit, house.generic),
+            remote=Remote(house.agents, destinations, limit, house.generic, leaving),
             settler=Settler(settings, queue.next_number, intake.reborn, self.plan.log.line, backoff),
             programs=house,
             log=self.plan.log,

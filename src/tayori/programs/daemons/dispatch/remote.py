@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from tayori.delivery.outcome import DeferredDelivery
 from tayori.delivery.smtp_job import Attempt
 from tayori.programs.daemons.dispatch.ended import Ended, Work
+from tayori.programs.daemons.dispatch.leaving import Leaving
 from tayori.queue.content import Content
 from tayori.queue.model import Attributes, Recipient, Stored
 from tayori.rewrite.generic import Generic
@@ -54,9 +56,12 @@ class Remote:
         destinations: Destinations,
         limits: Callable[[str], Limits],
         generic: Mapping[str, Generic] | None = None,
+        leaving: Mapping[str, Leaving] | None = None,
     ) -> None:
-        """`agents` by transport: the name of a master.cf service; `generic` by program: its generic(5) maps."""
+        """`agents` by transport: the name of a master.cf service; `generic` by program: its generic(5) maps;
+        `leaving` by transport: its rules on mail that leaves."""
         self._generic = generic or {}
+        self._leaving = leaving or {}
         self._agents = agents
         self._destinations = destinations
         self._limits = limits
@@ -93,9 +98,9 @@ class Remote:
         attempt = Attempt({})
         try:
             message = work.message
-            shown = await self._presentable(program, work, group)
+            shown = await self._presentable(program, transport, work, group)
             if isinstance(shown, Deferred):
-                text = f"generic map lookup failure: {shown.why}"
+                text = f"table lookup failure: {shown.why}"
                 return [Ended(r, DeferredDelivery(text, "4.3.0"), program) for r in group]
             sender, content, named = shown
             attempt = await agent.deliver(nexthop, sender, content, named, message.attributes, queue_id=message.id)
@@ -106,9 +111,15 @@ class Remote:
         return [Ended(r, attempt.get(r.n, missing), program) for r in group]
 
     async def _presentable(
-        self, program: str, work: Work, group: tuple[Recipient, ...]
+        self, program: str, transport: str, work: Work, group: tuple[Recipient, ...]
     ) -> tuple[str, Content, tuple[Recipient, ...]] | Deferred:
-        """Sender, content and recipients as smtp_generic_maps or lmtp_generic_maps show them."""
+        """Sender, content and recipients as smtp_header_checks, smtp_generic_maps and their like show them."""
+        leaving = self._leaving.get(transport)
+        if leaving is not None:
+            checked = await leaving.content(work)
+            if isinstance(checked, Deferred):
+                return checked
+            work = replace(work, content=checked)
         generic = self._generic.get(program)
         if not generic:
             return work.message.sender, work.content, group
