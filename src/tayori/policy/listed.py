@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tayori.policy.answers import Answer, Refusal, lookup_failed
-from tayori.policy.rule import Rule
+from tayori.policy.dsn import fitting
+from tayori.policy.rule import Resource, Rule
 from tayori.rewrite.results import Deferred, Unlisted
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ async def reject_unlisted_sender(run: Evaluation, rule: Rule) -> Answer:
         return None
     run.listed_sender = True
     found = await run.services.listing.sender(address)
-    # A real Postfix says 5.1.7 ("bad sender's address") where a virtual alias is missing, 5.1.0 otherwise.
-    alias = isinstance(found, Unlisted) and found.parameter == "virtual_alias_maps"
-    return _refuse(run, address, found, "5.1.7" if alias else "5.1.0")
+    enhanced = ""
+    if isinstance(found, Unlisted):
+        # a real Postfix says 5.1.7 ("bad sender's address") where a virtual alias is missing
+        alias = found.parameter == "virtual_alias_maps"
+        enhanced = "5.1.7" if alias else fitting(found.enhanced, Resource.SENDER.value)
+    return _refuse(run, address, found, enhanced)

@@ -1,7 +1,8 @@
 """header_checks, mime_header_checks, nested_header_checks and body_checks: header_checks(5), every action.
 
 Each logical header field (folded lines as they are, without the last line end) and each body line is looked up
-once; tables of patterns decide. Empty lines never match.
+once; tables of patterns decide. Empty lines never match. After FILTER and REDIRECT nothing more of the message is
+inspected, whatever the manual says: so a real Postfix does.
 """
 
 from __future__ import annotations
@@ -172,9 +173,11 @@ def _act(verb: str, text: str, raw: bytes, where: str, findings: Findings, is_he
         return _changed(verb, text, raw, note, findings, is_header)
     elif verb == "FILTER" and ":" in text:
         findings.filter = text
+        findings.stopped = True
         findings.notes.append(f"filter: {note}")
     elif verb == "REDIRECT" and "@" in text:
         findings.redirect = text
+        findings.stopped = True
         findings.notes.append(f"redirect: {note}")
     elif verb == "BCC" and "@" in text:
         if text not in findings.bcc:

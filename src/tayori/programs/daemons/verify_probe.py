@@ -20,7 +20,7 @@ from tayori.delivery.discard import discard
 from tayori.delivery.error import error, retry
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.passwd import LookupFailed, Users
-from tayori.programs.daemons.dispatch.ways_out import WaysOut
+from tayori.programs.daemons.dispatch.ways_out import Forward, WaysOut
 from tayori.protocol.address import split
 from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Aliases, Loop
@@ -118,6 +118,8 @@ class Prober:
             way = await self._ways_out.find(recipient, resolved, self._sender)
             if isinstance(way, Deferred):
                 return DeferredDelivery(f"table unavailable: {way.why}", "4.3.0")
+            if isinstance(way, Forward):
+                return Delivered(f"forwarded to {way.address}", relay="local")
             recipient, resolved = way
             program = self._program(resolved.transport)
         if program == "local":

@@ -19,12 +19,13 @@ import msgspec
 
 from tayori.delivery.discard import discard
 from tayori.delivery.error import error, retry
-from tayori.delivery.outcome import DeferredDelivery, DeliveryOutcome
+from tayori.delivery.outcome import DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.programs.daemons.dispatch.ended import STATUS, Ended, Work, log_line
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes, repeated
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
-from tayori.programs.daemons.dispatch.ways_out import WaysOut
+from tayori.programs.daemons.dispatch.status_filter import StatusFilter
+from tayori.programs.daemons.dispatch.ways_out import Forward, WaysOut
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol.address import quote
@@ -66,7 +67,12 @@ class Dispatcher:
         limit: int,
         history: NoHistory | None = None,
         ways_out: WaysOut | None = None,
+        status: StatusFilter | None = None,
+        digits: int = 2,
     ) -> None:
+        """`digits`: delay_logging_resolution_limit."""
+        self._status = status or None
+        self._digits = digits
         self._ways_out = ways_out if ways_out is not None and ways_out.active else None
         self._queue = queue
         self._resolver = resolver
@@ -187,11 +193,14 @@ class Dispatcher:
         ready = tuple(r for r in message.recipients if r.due <= begun)
         waiting = tuple(r for r in message.recipients if r.due > begun)
         work = Work(message, content, begun)
-        ended = [self._settler.softened(end) for end in await self._route(work, ready)]
+        ended = await self._route(work, ready)
+        if self._status is not None:
+            ended = [await self._status.ended(end) for end in ended]
+        ended = [self._settler.softened(end) for end in ended]
         now = time.time()
         for end in ended:
             if not end.forwards:
-                self._log.line(end.program, log_line(end, message, begun, now))
+                self._log.line(end.program, log_line(end, message, begun, now, self._digits))
                 recipient, status = end.recipient, STATUS.get(type(end.outcome), "deferred")
                 self._history.outcome(
                     message.number, status, end.address or recipient.address, recipient.original, end.outcome
@@ -235,6 +244,10 @@ class Dispatcher:
                     ended.append(
                         Ended(recipient, DeferredDelivery(f"table unavailable: {way.why}", "4.3.0"), "local")
                     )
+                    continue
+                if isinstance(way, Forward):
+                    done = Delivered("forwarded", relay="local")
+                    ended.append(Ended(recipient, done, "local", part=True, forwards=(way.address,)))
                     continue
                 recipient, resolved = way
                 program = self._programs.program(resolved.transport)

@@ -6,6 +6,8 @@ every name, fallback_transport and luser_relay for names that are no user.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from tayori.config.settings import Settings
@@ -16,7 +18,7 @@ from tayori.rewrite.aliases import Aliases
 from tayori.rewrite.keys import Finder
 from tayori.rewrite.localroute import LocalRoute, Service
 from tayori.rewrite.resolve import Resolver
-from tayori.rewrite.results import Deferred, Resolved
+from tayori.rewrite.results import AddressClass, Deferred, Resolved
 from tayori.tables.registry import Tables
 
 PARAMETERS = (
@@ -26,6 +28,13 @@ PARAMETERS = (
     "fallback_transport_maps",
     "luser_relay",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A new message to this address, which passes cleanup (canonical, virtual aliases) as forwarded mail does."""
+
+    address: str
 
 
 class WaysOut:
@@ -42,7 +51,7 @@ class WaysOut:
 
     async def find(
         self, recipient: Recipient, resolved: Resolved, sender: str
-    ) -> tuple[Recipient, Resolved] | Deferred:
+    ) -> tuple[Recipient, Resolved] | Forward | Deferred:
         """The recipient and route as they are, or as these parameters change them."""
         local, domain = split(recipient.address)
         if not recipient.expanded:
@@ -72,13 +81,15 @@ class WaysOut:
 
     async def _luser(
         self, recipient: Recipient, resolved: Resolved, sender: str
-    ) -> tuple[Recipient, Resolved] | Deferred:
+    ) -> tuple[Recipient, Resolved] | Forward | Deferred:
         address = self._route.luser(recipient.address)
         if address is None or address.lower() == recipient.address.lower():
             return recipient, resolved
         found = await self._resolver.resolve(address, sender)
         if isinstance(found, Deferred):
             return found
+        if found.kind is not AddressClass.LOCAL:
+            return Forward(address)
         original = recipient.original or recipient.address
         return msgspec.structs.replace(recipient, address=found.address, original=original), found
 

@@ -105,6 +105,10 @@ def _ended(session: Session, name: str, step: Success | Failure, record: LoginRe
     session.trail.login_failed(name, record.username, step.why)
     if step.temporary:
         return TEMPORARY
+    authenticator = session.service.authenticator
+    cyrus = authenticator is not None and authenticator.dovecot is None
     if step.unknown:
-        return Reply(535, "5.7.8", "Error: authentication failed: Invalid authentication mechanism")
-    return Reply(535, "5.7.8", "Error: authentication failed: authentication failure")
+        why = "no mechanism available" if cyrus else "Invalid authentication mechanism"
+    else:
+        why = "bad protocol / cancel" if step.malformed and cyrus else "authentication failure"
+    return Reply(535, "5.7.8", f"Error: authentication failed: {why}")

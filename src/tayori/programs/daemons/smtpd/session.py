@@ -303,7 +303,7 @@ class Session:
             self.errors += 1
         if reply is not None:
             if not ok:
-                reply = self.trail.refused(verb, argument, reply)
+                reply = self.trail.refused(verb, argument, self.soften(reply))
             if not ok and self.service.footer is not None:
                 reply = await self.service.footer.apply(reply, self.facts(Stage.RCPT))
             if self.errors > self.options.soft_errors and self.options.error_sleep:
