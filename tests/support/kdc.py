@@ -8,6 +8,7 @@ with Kdc(folder) as kdc:
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 import socket
@@ -16,7 +17,12 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from support.peers import require
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from support.peers import missing, require
 from support.ports import free_port
 
 REALM = "EXAMPLE.COM"
@@ -37,7 +43,13 @@ KRB5_CONF = """
   localhost = {realm}
   .example.com = {realm}
 """
-ONE_REALM = "  {realm} = {{\n    kdc = 127.0.0.1:{port}\n  }}\n"
+ONE_REALM = "  {realm} = {{\n    kdc = 127.0.0.1:{port}\n{more}  }}\n"
+PKINIT_CLIENT = "    pkinit_anchors = FILE:{folder}/pkinit.pem\n    pkinit_kdc_hostname = localhost\n"
+PKINIT_KDC = """
+    pkinit_identity = FILE:{folder}/pkinit.pem,{folder}/pkinit.key
+    pkinit_anchors = FILE:{folder}/pkinit.pem
+"""
+PLUGIN = "/usr/lib/x86_64-linux-gnu/krb5/plugins/preauth/pkinit.so"
 KDC_CONF = """
 [kdcdefaults]
   kdc_listen = 127.0.0.1:{port}
@@ -51,16 +63,16 @@ KDC_CONF = """
     master_key_type = aes256-cts
     supported_enctypes = aes256-cts:normal aes128-cts:normal
     default_principal_flags = +preauth
-  }}
+{more}  }}
 [logging]
   kdc = FILE:{folder}/kdc.log
 """
 
 
 class Kdc:
-    """`others`: realms of other KDCs, name to port, that clients of this configuration may ask."""
+    """`anonymous`: it gives tickets without a name to anybody (`kinit -n`, RFC 8062)."""
 
-    def __init__(self, folder: Path, realm: str = REALM, others: dict[str, int] | None = None) -> None:
+    def __init__(self, folder: Path, realm: str = REALM, *, anonymous: bool = False) -> None:
         self.folder, self.realm, self.port = folder, realm, free_port()
         self.keytab_path = folder / "keytab"
         self.log_path = folder / "kdc.log"
@@ -70,7 +82,7 @@ class Kdc:
             "KRB5_KTNAME": f"FILE:{self.keytab_path}",
             "KRB5RCACHEDIR": str(folder / "replay"),
         }
-        self._others = others or {}
+        self._anonymous = anonymous
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Kdc:
@@ -78,12 +90,17 @@ class Kdc:
         self.folder.mkdir(exist_ok=True)
         (self.folder / "replay").mkdir()
         (self.folder / "replay").chmod(0o1777)
-        realms = {self.realm: self.port, **self._others}
         places = {"folder": self.folder, "realm": self.realm, "port": self.port}
-        text = "".join(ONE_REALM.format(realm=name, port=port) for name, port in realms.items())
-        (self.folder / "krb5.conf").write_text(KRB5_CONF.format(**places, realms=text))
-        (self.folder / "kdc.conf").write_text(KDC_CONF.format(**places))
+        client, own = (PKINIT_CLIENT, PKINIT_KDC) if self._anonymous else ("", "")
+        realm = ONE_REALM.format(**places, more=client.format(**places))
+        (self.folder / "krb5.conf").write_text(KRB5_CONF.format(**places, realms=realm))
+        (self.folder / "kdc.conf").write_text(KDC_CONF.format(**places, more=own.format(**places)))
         self._run(make, "-r", self.realm, "create", "-s", "-P", "master")
+        if self._anonymous:
+            if not Path(PLUGIN).exists():
+                missing("krb5-pkinit is not installed")
+            _certificate(self.folder)
+            self._admin("addprinc", "-randkey", "WELLKNOWN/ANONYMOUS")
         self.start()
         return self
 
@@ -140,6 +157,12 @@ class Kdc:
         )  # fmt: skip
         return f"FILE:{path}"
 
+    def anonymous_ticket(self) -> str:
+        """A credential cache with a ticket that names nobody."""
+        path = f"FILE:{self.folder}/cache-anonymous"
+        self._run(require("kinit", "krb5-user"), "-c", path, "-n", f"@{self.realm}")
+        return path
+
     def log(self) -> str:
         """What the KDC was asked so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -155,10 +178,38 @@ class Kdc:
         return {**os.environ, **self.env, "LC_ALL": "C.UTF-8"}
 
 
-def copied(kdc: Kdc, folder: Path, port: int) -> dict[str, str]:
-    """The environment of somebody whose krb5.conf sends him to another KDC, which answers in the same name."""
+def _certificate(folder: Path) -> None:
+    """The KDC's own, by which clients without a password know it (RFC 4556 3.2.4)."""
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kdc")])
+    now = datetime.datetime.now(datetime.UTC)
+    usage = x509.KeyUsage(True, False, True, False, True, True, False, False, False)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.3.6.1.5.2.3.5")]), critical=False)
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "pkinit.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "pkinit.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+
+
+def misled(kdc: Kdc, folder: Path, port: int) -> dict[str, str]:
+    """The environment of a machine that has our keytab, but whose way to the KDC ends at another one's port."""
     folder.mkdir(exist_ok=True)
     text = (kdc.folder / "krb5.conf").read_text().replace(f"127.0.0.1:{kdc.port}", f"127.0.0.1:{port}")
     (folder / "krb5.conf").write_text(text)
     shutil.copy(kdc.keytab_path, folder / "keytab")
-    return {**kdc.env, "KRB5_CONFIG": str(folder / "krb5.conf")}
+    return {**kdc.env, "KRB5_CONFIG": str(folder / "krb5.conf"), "KRB5_KTNAME": f"FILE:{folder}/keytab"}

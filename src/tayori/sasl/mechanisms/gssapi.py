@@ -41,7 +41,9 @@ def library() -> Any:
 def _acceptor(gss: Any, service: str, hostname: str, keytab: str) -> Any:
     """Our own key, from the keytab."""
     name = gss.Name(f"{service}@{hostname}", gss.NameType.hostbased_service)
-    return gss.Credentials(name=name, usage="accept", store={"keytab": keytab} if keytab else None)
+    store = {"keytab": keytab} if keytab else None
+    # Kerberos and nothing that may choose another mechanism, such as SPNEGO (RFC 4752 3)
+    return gss.Credentials(name=name, usage="accept", mechs=[gss.MechType.kerberos], store=store)
 
 
 def trouble(service: str, hostname: str, keytab: str) -> str:
@@ -107,7 +109,7 @@ def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:
     try:
         target = gss.Name(f"{context.service}@{context.host}", gss.NameType.hostbased_service)
         flags = gss.RequirementFlag.mutual_authentication | gss.RequirementFlag.integrity
-        session = gss.SecurityContext(name=target, usage="initiate", flags=flags)
+        session = gss.SecurityContext(name=target, mech=gss.MechType.kerberos, usage="initiate", flags=flags)
         token = session.step()
         for _ in range(MAX_TOKENS):
             challenge = yield token or b""

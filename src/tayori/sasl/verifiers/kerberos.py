@@ -93,21 +93,25 @@ class Kerberos:
             return Refused("not a principal's name", self.name)
         foreign = _realm(user) != home
         try:
-            ticket = gss.raw.acquire_cred_with_password(user, _octets(password), usage="initiate")
+            ticket = gss.raw.acquire_cred_with_password(
+                user, _octets(password), mechs=[gss.MechType.kerberos], usage="initiate"
+            )
         except gss.exceptions.GSSError as error:
             why = _NO.get(_code(error))
             if why:
                 return Refused(why, self.name)
             return self._cannot(f"the KDC cannot be asked: {_text(error)}", foreign)
         try:
-            client = gss.SecurityContext(name=own, creds=gss.Credentials(ticket.creds), usage="initiate")
+            client = gss.SecurityContext(
+                name=own, creds=gss.Credentials(ticket.creds), mech=gss.MechType.kerberos, usage="initiate"
+            )
             server = gss.SecurityContext(creds=credentials, usage="accept")
             server.step(client.step())
+            # asked inside the try: the library keeps an error of `step` back until the next question
+            confirmed = server.complete and bytes(server.initiator_name) == bytes(user)
         except gss.exceptions.GSSError as error:
             return self._cannot(f"our keytab cannot confirm that this is the real KDC: {_text(error)}", foreign)
-        if not server.complete or bytes(server.initiator_name) != bytes(user):
-            return self._cannot("the ticket is for somebody else", foreign)
-        return Accepted(principal, self.name)
+        return Accepted(principal, self.name) if confirmed else self._cannot("a ticket for somebody else", foreign)
 
     def _cannot(self, why: str, foreign: bool) -> TryLater:
         """Trouble for the breaker, unless the client chose a realm that is not ours: he must not shut out others."""
@@ -122,7 +126,7 @@ class Kerberos:
         for name in dict.fromkeys((self._principal, service)):
             own = gss.Name(f"{name}{at}", gss.NameType.hostbased_service)
             try:
-                return own, gss.Credentials(name=own, usage="accept", store=store)
+                return own, gss.Credentials(name=own, usage="accept", mechs=[gss.MechType.kerberos], store=store)
             except gss.exceptions.GSSError as error:
                 why = _text(error)
         place = self._keytab or "the keytab"
