@@ -22,7 +22,7 @@ class BounceOptions:
     bounce_notice: str = "postmaster@localhost"
     double_bounce_notice: str = "postmaster@localhost"
     delay_notice: str = "postmaster@localhost"
-    error_notice: str = "postmaster@localhost"
+    threaded: bool = False
     warning: int = 0
     lifetime: int = 432_000
 
@@ -46,7 +46,7 @@ class BounceOptions:
             bounce_notice=complete("bounce_notice_recipient", origin),
             double_bounce_notice=complete("2bounce_notice_recipient", origin),
             delay_notice=complete("delay_notice_recipient", origin),
-            error_notice=complete("error_notice_recipient", origin),
+            threaded=settings.flag("enable_threaded_bounces"),
             warning=settings.seconds("delay_warning_time"),
             lifetime=settings.seconds("maximal_queue_lifetime"),
         )

@@ -14,6 +14,7 @@ from email.utils import format_datetime
 from tayori.bounce.options import BounceOptions
 from tayori.bounce.rules import Entry, Kind, Notice
 from tayori.protocol.address import quote
+from tayori.protocol.headers import fields, header_end
 from tayori.protocol.orcpt import decoded, unxtext
 from tayori.queue.content import Content
 from tayori.queue.model import Attributes, Message, Recipient, Slice, Stored
@@ -111,7 +112,8 @@ def report(
     )
     end = f"--{boundary}--\n".encode()
     encoding = _encoding(body, seven)
-    head = _head(notice, options, identity, boundary, now, encoding)
+    thread = _thread(original) if options.threaded else ""
+    head = _head(notice, options, identity, boundary, now, encoding, thread)
     content: Content = Stored((head, b"\n" + body, *large, b"\n" + end)) if large else head + b"\n" + body + end
     return Message(
         number=number,
@@ -138,7 +140,9 @@ _RETURNED_TYPES: dict[tuple[bool, bool], str] = {
 }
 
 
-def _head(notice: Notice, options: BounceOptions, identity: str, boundary: str, now: float, encoding: str) -> bytes:
+def _head(
+    notice: Notice, options: BounceOptions, identity: str, boundary: str, now: float, encoding: str, thread: str
+) -> bytes:
     date = _date(now)
     return _bytes(
         f"Received: by {options.hostname} ({options.mail_name})\n"
@@ -147,6 +151,7 @@ def _head(notice: Notice, options: BounceOptions, identity: str, boundary: str, 
         f"From: Mail Delivery System <MAILER-DAEMON@{options.origin}>\n"
         f"Subject: {SUBJECTS[notice.kind][notice.copy]}\n"
         f"To: {_shown(notice.recipient)}\n"
+        f"{thread}"
         "Auto-Submitted: auto-replied\n"
         "MIME-Version: 1.0\n"
         "Content-Type: multipart/report; report-type=delivery-status;\n"
@@ -154,6 +159,16 @@ def _head(notice: Notice, options: BounceOptions, identity: str, boundary: str, 
         f"Content-Transfer-Encoding: {encoding}\n"
         f"Message-Id: <{_stamp(now)}.{identity}@{options.hostname}>\n"
     )
+
+
+def _thread(original: Content) -> str:
+    """References and In-Reply-To of a report: the Message-Id of the message; empty when it has none."""
+    header = original.header if isinstance(original, Stored) else original[: header_end(original)]
+    for one in fields(header):
+        if one.name == "message-id" and one.value.strip():
+            shown = b" ".join(one.value.split()).decode("utf-8", "surrogateescape")
+            return f"References: {shown}\nIn-Reply-To: {shown}\n"
+    return ""
 
 
 def _human(notice: Notice, headers_only: bool, options: BounceOptions) -> bytes:

@@ -28,6 +28,7 @@ from tayori.programs.daemons.dispatch.leaving import Leaving
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
+from tayori.programs.daemons.dispatch.status_filter import StatusFilter
 from tayori.programs.daemons.dispatch.ways_out import WaysOut
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
@@ -165,6 +166,8 @@ class _Worker:
             log=self.plan.log,
             limit=settings.number("qmgr_message_active_limit"),
             history=intake.history,
+            status=StatusFilter(settings, house.tables, self.plan.log.line),
+            digits=settings.number("delay_logging_resolution_limit"),
             ways_out=WaysOut(settings, house.tables, house.aliases, house.finder, house.resolver),
         )
 

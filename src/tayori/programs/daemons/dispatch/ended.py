@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -48,18 +49,17 @@ class Work:
 STATUS = {Delivered: "sent", BouncedDelivery: "bounced"}
 
 
-def seconds(value: float) -> str:
-    """A delay as Postfix shows it: two significant digits below 100, whole seconds above."""
-    if value < 0.005:
-        return "0"
-    if value < 1:
-        return f"{value:.2f}".rstrip("0")
-    if value < 100:
-        return f"{value:.2g}"
-    return f"{value:.0f}"
+def seconds(value: float, digits: int = 2) -> str:
+    """A delay as Postfix shows it: two significant digits below 100, whole seconds above; at most `digits` after the
+    point (delay_logging_resolution_limit)."""
+    if value >= 100:
+        return f"{value:.0f}"
+    places = min(digits, 1 - math.floor(math.log10(value))) if value > 0 else 0
+    text = f"{value:.{max(places, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def log_line(ended: Ended, message: Message, begun: float, now: float | None = None) -> str:
+def log_line(ended: Ended, message: Message, begun: float, now: float | None = None, digits: int = 2) -> str:
     """`ID: to=<…>, relay=…, delay=…, delays=…, dsn=…, status=… (…)`."""
     now = time.time() if now is None else now
     recipient, outcome = ended.recipient, ended.outcome
@@ -68,7 +68,9 @@ def log_line(ended: Ended, message: Message, begun: float, now: float | None = N
     shown = f", orig_to=<{original}>" if original and original != address else ""
     before, during = max(0.0, begun - message.arrival), max(0.0, now - begun)
     status = STATUS.get(type(outcome), "deferred")
+    delays = f"{seconds(before, digits)}/0/0/{seconds(during, digits)}"
     return (
-        f"{message.id}: to=<{address}>{shown}, relay={outcome.relay}, delay={seconds(now - message.arrival)}, "
-        f"delays={seconds(before)}/0/0/{seconds(during)}, dsn={outcome.enhanced}, status={status} ({outcome.text})"
+        f"{message.id}: to=<{address}>{shown}, relay={outcome.relay}, "
+        f"delay={seconds(now - message.arrival, digits)}, delays={delays}, dsn={outcome.enhanced}, "
+        f"status={status} ({outcome.text})"
     )

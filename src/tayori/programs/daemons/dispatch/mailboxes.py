@@ -37,6 +37,7 @@ class Mailboxes:
         self._agent = agent
         self._host = settings.text("myhostname").replace("/", "\\057").replace(":", "\\072")
         self._domain = settings.text("myorigin")
+        self._delivered_to = "file" in settings.items("prepend_delivered_header")
         self._original = settings.flag("enable_original_recipient")
         self._mailbox_maps = Maps.from_settings(tables, settings, "virtual_mailbox_maps")
         self._uid_maps = Maps.from_settings(tables, settings, "virtual_uid_maps")
@@ -133,6 +134,7 @@ class Mailboxes:
     def _add(self, work: Work, recipient: Recipient, bare: Target, targets: list[Target]) -> None:
         message = work.message
         original = (recipient.original or recipient.address) if self._original else ""
+        shown = recipient.address if self._delivered_to or bare.kind != "local" else ""
         targets.append(
             Target(
                 bare.n,
@@ -142,7 +144,7 @@ class Mailboxes:
                 bare.mailbox,
                 bare.uid,
                 bare.gid,
-                prefix(quote(message.sender), quote(original), quote(recipient.address)),
+                prefix(quote(message.sender), quote(original), quote(shown) if shown else ""),
                 f"{int(message.arrival)}.Q{message.number:X}R{recipient.n}.{self._host}",
                 quote(message.sender),
             )

@@ -43,6 +43,8 @@ class Settler:
     ) -> None:
         """Raises ConfigError."""
         self._options = BounceOptions.of(settings)
+        self._delivered_to = "forward" in settings.items("prepend_delivered_header")
+        self._digits = settings.number("delay_logging_resolution_limit")
         self._soft_bounce = settings.flag("soft_bounce")
         self._next_number = next_number
         self._clean = clean
@@ -92,14 +94,14 @@ class Settler:
         """The copy that an alias sends on: a new message, marked so that a loop is seen (local(8) Delivered-To)."""
         message, recipient, number = work.message, end.recipient, self._next_number()
         date = rfc5322_date(datetime.fromtimestamp(now).astimezone())
-        head = (
-            f"Received: by {self._hostname} ({self._mail_name})\n\tid {number:X}; {date}\n"
-            f"Delivered-To: {recipient.address}\n"
-        )
+        head = f"Received: by {self._hostname} ({self._mail_name})\n\tid {number:X}; {date}\n"
+        if self._delivered_to:
+            head += f"Delivered-To: {recipient.address}\n"
         content = topped(head.encode("utf-8", "surrogateescape"), work.content)
         original = (recipient.original or recipient.address) if end.forward_sender is None else ""
         text = f"forwarded as {number:X}"
-        self._log("local", log_line(replace(end, outcome=Delivered(text, relay="local")), message, work.begun, now))
+        told = replace(end, outcome=Delivered(text, relay="local"))
+        self._log("local", log_line(told, message, work.begun, now, self._digits))
         return Message(
             number=number,
             arrival=now,
