@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
 import smtplib
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,10 +68,18 @@ def postfix() -> Iterator[tuple[Path, int]]:
             subprocess.run([*command, "stop"], capture_output=True, timeout=60)
 
 
-def login(port: int, user: str, password: str) -> int:
+GOOD = (235, "2.7.0 Authentication successful")
+WRONG = (535, "5.7.8 Error: authentication failed: authentication failure")
+AWAY = (454, "4.7.0 Temporary authentication failure: generic failure")
+
+
+def login(port: int, user: str, password: str) -> tuple[int, str]:
+    """What Postfix 3.7 answers to AUTH PLAIN."""
     with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
         client.ehlo()
-        return client.docmd("AUTH", "PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()).decode())[0]
+        words = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        code, text = client.docmd("AUTH", "PLAIN " + words)
+        return code, text.decode()
 
 
 @pytest.mark.root
@@ -77,8 +89,51 @@ def test_postfix_uses_our_saslauthd(postfix: tuple[Path, int], tmp_path: Path) -
     AccountFile(tmp_path / "accounts").add("taro@local.example", PASSWORD)
     AccountFile(tmp_path / "accounts").add("jiro@example.jp", "other")
     with tayori_saslauthd(folder / "s", "-a", "accounts", "-O", str(tmp_path)):
-        assert login(port, "taro", PASSWORD) == 235, "Postfix adds smtpd_sasl_local_domain"
-        assert login(port, "jiro@example.jp", "other") == 235
-        assert login(port, "jiro", "other") == 535
-        assert login(port, "taro", "bad") == 535
-    assert login(port, "taro", PASSWORD) != 235, "nobody is let in while the daemon is away"
+        assert login(port, "taro", PASSWORD) == GOOD, "Postfix adds smtpd_sasl_local_domain"
+        assert login(port, "jiro@example.jp", "other") == GOOD
+        assert login(port, "jiro", "other") == WRONG
+        assert login(port, "taro", "bad") == WRONG
+
+
+def refuses(mux: Path) -> bool:
+    """Whether the socket is there and nobody behind it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(mux))
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+@pytest.mark.root
+@pytest.mark.peer
+def test_postfix_while_our_saslauthd_is_away(postfix: tuple[Path, int], tmp_path: Path) -> None:
+    """Not started, ended, killed, its store away: "try later" each time, never "wrong password". Stopped: it waits."""
+    folder, port = postfix
+    mux = folder / "s/mux"
+    AccountFile(tmp_path / "accounts").add("taro@local.example", PASSWORD)
+    assert login(port, "taro", PASSWORD) == AWAY
+    with tayori_saslauthd(folder / "s", "-a", "accounts", "-O", str(tmp_path)):
+        number = int((folder / "s/saslauthd.pid").read_text())
+        os.kill(number, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(login, port, "taro", PASSWORD)
+                with pytest.raises(TimeoutError):
+                    waiting.result(0.7)
+                os.kill(number, signal.SIGCONT)
+                assert waiting.result(20) == GOOD
+        finally:
+            os.kill(number, signal.SIGCONT)
+    assert login(port, "taro", PASSWORD) == AWAY
+    with tayori_saslauthd(folder / "s", "-a", "accounts", "-O", str(tmp_path)):
+        os.kill(int((folder / "s/saslauthd.pid").read_text()), signal.SIGKILL)
+        wait_for(lambda: refuses(mux))
+        assert login(port, "taro", PASSWORD) == AWAY
+    with tayori_saslauthd(folder / "s", "-a", "rimap", "-O", f"127.0.0.1/{free_port()}"):
+        wait_for(lambda: "listening on" in (folder / "s/log").read_text())
+        assert login(port, "taro", PASSWORD) == AWAY
+    log = (folder / "log").read_text()
+    cannot = "cannot connect to saslauthd server: "
+    for words in (f"{cannot}No such file or directory", f"{cannot}Connection refused", "size read failed"):
+        assert f"SASL authentication failure: {words}" in log, words
