@@ -24,8 +24,9 @@ ROWS: tuple[Row, ...] = (
         "authorized_verp_clients",
         Kind.NETWORKS,
         "",
-        "The old name of smtpd_authorized_verp_clients.",
+        "Clients that may ask for VERP, by the old name.",
         status=Status.TRANSLATED,
+        why="VERP is not there yet under either name.",
         instead="smtpd_authorized_verp_clients",
     ),
     Row(
@@ -48,8 +49,9 @@ ROWS: tuple[Row, ...] = (
         "lmtp_cache_connection",
         Kind.FLAG,
         "yes",
-        "The old name of lmtp_connection_cache_on_demand.",
+        "Whether LMTP sessions are kept, in the form of Postfix before 2.3.",
         status=Status.TRANSLATED,
+        why="Only lmtp_connection_cache_on_demand is read.",
         instead="lmtp_connection_cache_on_demand",
     ),
     Row(

@@ -6,14 +6,7 @@ from tayori.config.params.row import Kind, Row, Status
 
 ROWS: tuple[Row, ...] = (
     Row("access_map_defer_code", Kind.CODE, "450", "Reply code when an access table says DEFER.", low=200, high=599),
-    Row(
-        "allow_min_user",
-        Kind.FLAG,
-        "no",
-        "Whether an address may begin with a minus sign.",
-        status=Status.ACCEPTED,
-        why="Here it always may: no command line is ever made of an address without a -- before it.",
-    ),
+    Row("allow_min_user", Kind.FLAG, "no", "Whether an address may begin with a minus sign."),
     Row(
         "canonical_classes",
         Kind.LIST,
@@ -127,6 +120,8 @@ ROWS: tuple[Row, ...] = (
         Kind.NUMBER,
         "10240",
         "How many recipients sendmail -t takes from a message's headers.",
+        status=Status.ACCEPTED,
+        why="Postfix dropped it in 2.1; as there, sendmail -t takes all.",
         low=0,
     ),
     Row(
@@ -152,8 +147,6 @@ ROWS: tuple[Row, ...] = (
         Kind.FLAG,
         "no",
         "Whether mail is left as it is for servers that take no 8-bit content.",
-        status=Status.PLANNED,
-        why="Nothing is converted yet, as if this said yes.",
     ),
     Row(
         "disable_verp_bounces",
@@ -196,9 +189,9 @@ ROWS: tuple[Row, ...] = (
         "mime_nesting_limit",
         Kind.NUMBER,
         "100",
-        "How deep MIME parts may be nested; deeper mail is refused.",
+        "How deep MIME parts may be nested.",
         status=Status.PARTLY,
-        why="The depth is only counted where checks or strict_ settings have the body read; other mail passes.",
+        why="Deeper mail is not refused: rules see what is deeper as body, not as headers.",
         low=0,
     ),
     Row(
@@ -287,8 +280,6 @@ ROWS: tuple[Row, ...] = (
         Kind.FLAG,
         "yes",
         "Whether Content-Transfer-Encoding: says that a message holds 8-bit text.",
-        status=Status.ACCEPTED,
-        why="Here the bytes themselves are looked at.",
     ),
     Row(
         "send_cyrus_sasl_authzid",
@@ -382,11 +373,6 @@ ROWS: tuple[Row, ...] = (
         Kind.FLAG,
         "no",
         "Whether international names are changed by the old rules of IDNA2003.",
-        status=Status.PLANNED,
-        why=(
-            "Names follow the newer rules (UTS 46), under which some letters such as the German sharp s "
-            "give another name."
-        ),
     ),
     Row(
         "empty_address_local_login_sender_maps_lookup_key",
@@ -437,7 +423,7 @@ ROWS: tuple[Row, ...] = (
         Kind.TEXT,
         "fix_quietly",
         "What happens when a header ends in a line that is neither a header nor empty.",
-        status=Status.PARTLY,
-        why="The empty line is put in quietly, as with fix_quietly, the default; the other choices are not there.",
+        status=Status.ACCEPTED,
+        why="The empty line is put in quietly, as with the default, fix_quietly.",
     ),
 )

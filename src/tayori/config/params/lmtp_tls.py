@@ -67,14 +67,7 @@ ROWS: tuple[Row, ...] = (
         status=Status.PLANNED,
         why="They are not named yet.",
     ),
-    Row(
-        "lmtp_sasl_type",
-        Kind.TEXT,
-        "cyrus",
-        Phrase(FOR_LMTP, other="smtp_sasl_type"),
-        status=Status.ACCEPTED,
-        why="The client's SASL is built in, whatever is written.",
-    ),
+    Row("lmtp_sasl_type", Kind.TEXT, "cyrus", Phrase(FOR_LMTP, other="smtp_sasl_type")),
     Row(
         "lmtp_sasl_path",
         Kind.TEXT,

@@ -14,7 +14,18 @@ ROWS: tuple[Row, ...] = (
         low=0,
     ),
     Row("bounce_queue_lifetime", Kind.TIME, "5d", "The same for bounces.", unit="d", low=0),
-    Row("queue_run_delay", Kind.TIME, "300s", "How often the queue is looked through.", low=1),
+    Row(
+        "queue_run_delay",
+        Kind.TIME,
+        "300s",
+        "How often the queue is looked through for mail that is due.",
+        status=Status.ACCEPTED,
+        why=(
+            "Each waiting message has a time of its own and is tried within seconds of it; "
+            "minimal_backoff_time sets that time."
+        ),
+        low=1,
+    ),
     Row("minimal_backoff_time", Kind.TIME, "300s", "The shortest time between two tries.", low=1),
     Row("maximal_backoff_time", Kind.TIME, "4000s", "The longest time between two tries.", low=1),
     Row(
@@ -67,23 +78,9 @@ ROWS: tuple[Row, ...] = (
         "Who gets copies of delay warnings, when notify_classes says delay.",
     ),
     Row(
-        "default_destination_rate_delay",
-        Kind.TIME,
-        "0s",
-        "A pause between two deliveries to one destination.",
-        status=Status.PLANNED,
-        why="There is no pause yet; default_destination_concurrency_limit = 1 at least sends one after the other.",
-        low=0,
+        "default_destination_rate_delay", Kind.TIME, "0s", "A pause between two deliveries to one destination.", low=0
     ),
-    Row(
-        "default_transport_rate_delay",
-        Kind.TIME,
-        "0s",
-        "A pause between two deliveries of one transport.",
-        status=Status.PLANNED,
-        why="There is no pause yet.",
-        low=0,
-    ),
+    Row("default_transport_rate_delay", Kind.TIME, "0s", "A pause between two deliveries of one transport.", low=0),
     Row(
         "initial_destination_concurrency",
         Kind.NUMBER,
@@ -119,6 +116,8 @@ ROWS: tuple[Row, ...] = (
         Kind.CHOICE,
         "external",
         "Whether addresses in the log are quoted as in SMTP (external) or bare (internal).",
+        status=Status.ACCEPTED,
+        why="They are logged as with the default, external.",
         choices=("external", "internal"),
     ),
     Row("authorized_submit_users", Kind.LIST, "static:anyone", "Who may send mail with sendmail."),

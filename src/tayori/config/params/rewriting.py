@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
     Row("default_transport", Kind.SERVICE, "smtp", "The transport for mail to all other domains."),
@@ -70,16 +70,12 @@ ROWS: tuple[Row, ...] = (
         Kind.FLAG,
         "no",
         "Whether mail with UTF-8 addresses is refused unless SMTPUTF8 was asked for.",
-        status=Status.PLANNED,
-        why="It is not read yet.",
     ),
     Row(
         "smtputf8_autodetect_classes",
         Kind.LIST,
         "sendmail, verify",
-        "Which mail is looked through for a need of SMTPUTF8.",
-        status=Status.PLANNED,
-        why="It is not read yet.",
+        "Which mail is looked through for a need of SMTPUTF8: sendmail, bounce, verify, all …",
     ),
     Row("undisclosed_recipients_header", Kind.TEXT, "", "The header that stands in for missing To:, Cc: and Bcc:."),
     Row(

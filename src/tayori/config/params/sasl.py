@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
     Row("smtpd_sasl_auth_enable", Kind.FLAG, "no", "Whether clients may log in with AUTH."),
@@ -62,12 +62,7 @@ ROWS: tuple[Row, ...] = (
         "The mechanisms that may be used towards other servers.",
     ),
     Row(
-        "smtp_sasl_type",
-        Kind.TEXT,
-        "cyrus",
-        "Which SASL library the client uses.",
-        status=Status.ACCEPTED,
-        why="The client's SASL is built in, whatever is written.",
+        "smtp_sasl_type", Kind.TEXT, "cyrus", "Which SASL client is used; cyrus, the built-in one, is the only value."
     ),
     Row(
         "smtp_sender_dependent_authentication",

@@ -131,8 +131,6 @@ ROWS: tuple[Row, ...] = (
         Kind.TIME,
         "$default_transport_rate_delay",
         Phrase(FOR_TRANSPORT, other="default_transport_rate_delay"),
-        status=Status.PLANNED,
-        why="There is no pause yet.",
         low=0,
     ),
     Row(
@@ -140,8 +138,6 @@ ROWS: tuple[Row, ...] = (
         Kind.TIME,
         "$default_destination_rate_delay",
         Phrase(FOR_TRANSPORT, other="default_destination_rate_delay"),
-        status=Status.PLANNED,
-        why="There is no pause yet; default_destination_concurrency_limit = 1 at least sends one after the other.",
         low=0,
     ),
 )
