@@ -153,7 +153,9 @@ def test_security_layers(kdc: Kdc, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**kdc.env, "KRB5CCNAME": kdc.ticket("taro", PASSWORD)}.items():
         monkeypatch.setenv(name, value)
     assert steps(*contexts()) == Success("taro")
-    assert steps(*contexts(username="taro")) == Success("taro")
+    assert steps(*contexts(username="anybody")) == Success("taro"), "the map's name says nothing, as in Postfix"
+    assert steps(*contexts(authzid="taro")) == Success("taro")
+    assert isinstance(steps(*contexts(authzid="hanako")), Failure)
     gss = gssapi.library()
     target = gss.Name("smtp@localhost", gss.NameType.hostbased_service)
     words = (

@@ -15,5 +15,7 @@ def test_the_axes_are_whole() -> None:
     assert set(matrix.MECHANISMS) == set(MECHANISMS)
     assert list(matrix.BACKENDS) == list(backends.BACKENDS) == list(matrix.BACKEND_LACKS)
     assert list(matrix.CLIENTS) == list(clients.CLIENTS) == list(matrix.CLIENT_LACKS)
-    for lacks in (*matrix.BACKEND_LACKS.values(), *matrix.CLIENT_LACKS.values(), *matrix.SERVER_LACKS.values()):
-        assert set(lacks) <= set(MECHANISMS) and all(lacks.values())
+    assert list(matrix.SERVERS) == list(matrix.SERVER_LACKS) and list(matrix.RELAYS) == list(matrix.RELAY_LACKS)
+    for table in (matrix.BACKEND_LACKS, matrix.CLIENT_LACKS, matrix.SERVER_LACKS, matrix.RELAY_LACKS):
+        for lacks in table.values():
+            assert set(lacks) <= set(MECHANISMS) and all(lacks.values())

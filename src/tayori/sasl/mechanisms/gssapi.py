@@ -101,7 +101,7 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
 
 
 def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:
-    """The ticket says who we are; the name of the password map, if any, whom we act as (as Postfix with Cyrus)."""
+    """The ticket alone says who we are, whatever name the password map has: so does Postfix with Cyrus SASL."""
     try:
         gss = library()
     except ImportError as error:
@@ -124,8 +124,7 @@ def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:
         if len(offer) != 4 or not offer[0] & NO_LAYER:
             raise SaslError("GSSAPI: the server insists on a security layer")
         talk.complete = True
-        whom = (context.authzid or context.username).encode()
-        yield session.wrap(bytes([NO_LAYER, 0, 0, 0]) + whom, False).message
+        yield session.wrap(bytes([NO_LAYER, 0, 0, 0]) + context.authzid.encode(), False).message
     except gss.exceptions.GSSError as error:
         raise SaslError(f"GSSAPI: {_text(error)}") from error
 
