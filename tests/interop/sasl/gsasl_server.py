@@ -52,11 +52,11 @@ class Talk:
             except BrokenPipeError:
                 return False
         answer = self._said.get(timeout=SECONDS)
-        if isinstance(answer, bytes) and answer.startswith((b"Authzid:", b"Display Name:")):
+        if isinstance(answer, bytes) and answer.startswith(b"Authzid: "):
             # GSSAPI: it asks the person at the terminal whether this ticket may act as that name
-            whom = answer.removeprefix(b"Authzid:").strip() if answer.startswith(b"A") else b""
-            ticket = self._said.get(timeout=SECONDS) if answer.startswith(b"A") else answer
-            allowed = whom in (b"", self._user) and ticket == b"Display Name: " + self._user + b"@" + REALM
+            ticket = self._said.get(timeout=SECONDS)
+            allowed = answer.removeprefix(b"Authzid: ") in (b"(null)", self._user)
+            allowed = allowed and ticket == b"Display Name: " + self._user + b"@" + REALM
             return self.step(b"y" if allowed else b"n")
         if answer == b"" and line:  # the last word is said: it only waits for a line before it says how it went
             return self.step(b"")
