@@ -29,7 +29,10 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """All its slots are taken: ask again when a delivery to it has finished."""
+    """All its slots are taken: ask again when a delivery to it has finished, or at `until` (seconds since the
+    epoch)."""
+
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

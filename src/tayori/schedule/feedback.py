@@ -1,8 +1,8 @@
 """Concurrency settings of one transport, and the feedback rule: SCHEDULER_README, "concurrency feedback".
 
 default_destination_concurrency_limit, initial_destination_concurrency,
-default_destination_concurrency_{positive,negative}_feedback and …_failed_cohort_limit, each with its
-`transport_…` override (postconf(5)).
+default_destination_concurrency_{positive,negative}_feedback and …_failed_cohort_limit, default_destination_rate_delay
+and default_transport_rate_delay, each with its `transport_…` override (postconf(5)).
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """One transport's limits. `concurrency` 0 means no limit, `cohorts` 0 means never dead."""
+    """One transport's limits. `concurrency` 0 means no limit, `cohorts` 0 means never dead. `delay`: seconds between
+    two deliveries to one destination, which then has one at a time; `gate`: between two of the transport."""
 
     concurrency: int = 20
     initial: int = 5
@@ -58,6 +59,13 @@ class Limits:
     positive: Feedback = field(default_factory=Feedback)
     negative: Feedback = field(default_factory=Feedback)
     cohorts: int = 1
+    delay: int = 0
+    gate: int = 0
+
+    @property
+    def shared(self) -> bool:
+        """Whether anything is to be counted over all workers."""
+        return bool(self.concurrency or self.delay or self.gate)
 
     @classmethod
     def of(cls, settings: Settings, transport: str) -> Limits:
@@ -82,6 +90,9 @@ class Limits:
                 ) from None
 
         concurrency = number("destination_concurrency_limit", "default_destination_concurrency_limit")
+        delay = settings.seconds(name("destination_rate_delay", "default_destination_rate_delay"))
+        if delay:
+            concurrency = 1
         initial = max(1, number("initial_destination_concurrency", "initial_destination_concurrency"))
         return cls(
             concurrency=concurrency,
@@ -96,4 +107,6 @@ class Limits:
             cohorts=number(
                 "destination_concurrency_failed_cohort_limit", "default_destination_concurrency_failed_cohort_limit"
             ),
+            delay=delay,
+            gate=settings.seconds(name("transport_rate_delay", "default_transport_rate_delay")),
         )

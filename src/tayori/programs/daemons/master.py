@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import resource
 import select
@@ -25,8 +24,8 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.policy.rates import Board
-from tayori.programs.daemons import local, pipes, worker
-from tayori.programs.daemons.compose import furnish, smtpd_services
+from tayori.programs.daemons import errands, local, pipes, worker
+from tayori.programs.daemons.dispatch.board import DeliveryBoard
 from tayori.programs.daemons.layout import Layout, Owner, mail_owner
 from tayori.programs.daemons.notify import notify
 from tayori.programs.daemons.parent import tie
@@ -34,7 +33,6 @@ from tayori.programs.daemons.ports import Ports, unix_listener
 from tayori.programs.daemons.preload import preload
 from tayori.programs.daemons.worker import Plan
 from tayori.programs.maillog import MailLog, bridge
-from tayori.queue.store import Store
 from tayori.sasl.board import LoginBoard
 
 REGIONS = 64
@@ -84,6 +82,7 @@ class Master:
         self.ports = Ports()
         self.board = Board(REGIONS)
         self.login_board = LoginBoard(REGIONS)
+        self.delivery_board = DeliveryBoard(REGIONS)
         self.next_number = 1
         self.failures: dict[str, int] = {}
         self.leaving: set[int] = set()
@@ -98,34 +97,8 @@ class Master:
         refused = self.vet(settings, services)
         if refused:
             raise ConfigError("\n".join(refused))
-        self._rehearse(settings, services)
+        errands.rehearse(self.pid, settings, services)
         return settings, services
-
-    def _rehearse(self, settings: Settings, services: tuple[Service, ...]) -> None:
-        """Build everything once in a throw-away process, so that a bad table or certificate is found before any
-        worker depends on it. Raises ConfigError."""
-        read_end, write_end = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                tie(self.pid)()
-                logging.disable()  # what is worth saying, the real processes say
-                smtpd_services(furnish(settings, services, verify=True))
-                mail_owner(settings)
-                code = 0
-            except ConfigError as error:
-                os.write(write_end, str(error).encode("utf-8", "replace")[:4000])
-            except Exception:
-                os.write(write_end, traceback.format_exc().encode("utf-8", "replace")[-4000:])
-            finally:
-                os._exit(code)
-        os.close(write_end)
-        with open(read_end, "rb") as pipe:
-            why = pipe.read().decode("utf-8", "replace")
-        _, status = os.waitpid(pid, 0)
-        if status != 0:
-            raise ConfigError(why or f"the configuration cannot be used (status {status})")
 
     def start(self) -> None:
         """Load, take the lock, open ports, recover the queue. Raises ConfigError: nothing is left running."""
@@ -142,7 +115,7 @@ class Master:
         self.pipe = unix_listener(self.layout.pipe_socket, 0o600, self.owner, self.settings)
         service_log = bool(os.environ.get("INVOCATION_ID")) or not sys.stderr.isatty()
         self.log = MailLog(self.settings, syslog=service_log and self.settings.system.root)
-        messages, orphans = self._recover()
+        messages, orphans = errands.recover(self.pid, self.layout, self.owner)
         self.log.line("master", f"daemon started -- tayori, configuration {self.directory}")
         if messages:
             self.log.line("master", f"{messages} messages were waiting in the queue")
@@ -178,34 +151,6 @@ class Master:
             self.settings.origin("queue_directory"),
             f"find them with: fuser {self.layout.children_lock}",
         )
-
-    def _recover(self) -> tuple[int, int]:
-        """Free what an earlier run held; in a child, since SQLite must not cross a fork. Raises ConfigError."""
-        read_end, write_end = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                tied = tie(self.pid)
-                if self.owner is not None:
-                    self.owner.become()
-                tied()
-                store = Store(self.layout.queue)
-                count, orphans = store.recover()
-                store.close()
-                os.write(write_end, f"{count} {orphans}".encode())
-                os._exit(0)
-            except Exception as error:
-                os.write(write_end, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4000])
-            finally:
-                os._exit(1)
-        os.close(write_end)
-        with open(read_end, "rb") as pipe:
-            said = pipe.read().decode("utf-8", "replace")
-        _, status = os.waitpid(pid, 0)
-        if status != 0:
-            raise ConfigError(f"the queue in {self.layout.queue} cannot be opened: {said}")
-        waiting, _, removed = said.partition(" ")
-        return int(waiting), int(removed)
 
     def workers(self) -> int:
         """tayori_workers, or one per core."""
@@ -288,6 +233,7 @@ class Master:
             else:
                 self.next_number += 1
                 self.board.clear(want.region)
+                self.delivery_board.clear(want.region)
                 self.login_board.use(want.region)
                 started = self._fork("worker", want.region, self.next_number)
             if not started:
@@ -340,7 +286,7 @@ class Master:
 
         try:
             if kind == "release":
-                self._release(number, tied)
+                errands.release(self.layout, self.owner, number, tied)
             elif kind == "local":
                 uids = {os.geteuid(), 0} | ({self.owner.uid} if self.owner else set())
                 owner = self.owner.uid if self.owner else -1
@@ -375,6 +321,7 @@ class Master:
             owner=self.owner,
             board=self.board,
             login_board=self.login_board,
+            delivery_board=self.delivery_board,
             log=self.log,
             region=region,
             number=number,
@@ -421,6 +368,7 @@ class Master:
                 os.close(child.ready)
             if child.region >= 0:
                 self.board.clear(child.region)
+                self.delivery_board.clear(child.region)
             self.leaving.discard(pid)
             if not self.stopping and not child.retired:
                 self._replace(child, status)
@@ -488,16 +436,6 @@ class Master:
             for pid in self.leaving:
                 _kill(pid, signal.SIGUSR1)
             self.leaving.clear()
-
-    def _release(self, number: int, tied: Callable[[], None]) -> None:
-        """In a child of its own: free what a killed worker held."""
-        if self.owner is not None:
-            self.owner.become()
-            tied()
-        store = Store(self.layout.queue)
-        store.release_owner(number)
-        store.sweep(path.name for path in store.content_folder.iterdir())
-        store.close()
 
 
 def _kill(pid: int, number: int) -> None:

@@ -23,11 +23,13 @@ from tayori.net.stream import Stream, bound, no_delay
 from tayori.policy.rates import Board
 from tayori.programs.daemons import environment
 from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
+from tayori.programs.daemons.dispatch.board import DeliveryBoard, Share
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.dispatch.leaving import Leaving
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
+from tayori.programs.daemons.dispatch.slots import Slots
 from tayori.programs.daemons.dispatch.status_filter import StatusFilter
 from tayori.programs.daemons.dispatch.ways_out import WaysOut
 from tayori.programs.daemons.intake import Intake
@@ -59,7 +61,7 @@ RETIRE_SECONDS = 3600.0
 class Plan:
     """What the master hands a worker: configuration already read, sockets already open.
 
-    `sockets[i]` are the listening sockets of `services[i]`. `region` is the worker's part of both boards and its
+    `sockets[i]` are the listening sockets of `services[i]`. `region` is the worker's part of the boards and its
     place (0 …); `number` owns messages in the queue and is never used twice in one run of the master.
     """
 
@@ -71,6 +73,7 @@ class Plan:
     owner: Owner | None
     board: Board
     login_board: LoginBoard
+    delivery_board: DeliveryBoard
     log: MailLog
     region: int
     number: int
@@ -153,6 +156,7 @@ class _Worker:
             return limits.get(transport, spare)
 
         destinations = Destinations(limit, backoff.minimal, backoff.maximal)
+        share = Share(self.plan.delivery_board, self.plan.region)
         leaving = {
             name: Leaving(checks, house.program(name), self.plan.log.line) for name, checks in house.checks.items()
         }
@@ -160,7 +164,7 @@ class _Worker:
             queue=queue,
             resolver=house.resolver,
             mailboxes=Mailboxes(settings, house.tables, house.aliases, house.finder, agent),
-            remote=Remote(house.agents, destinations, limit, house.generic, leaving),
+            remote=Remote(house.agents, Slots(destinations, limit, share), limit, house.generic, leaving),
             settler=Settler(settings, queue.next_number, intake.reborn, self.plan.log.line, backoff),
             programs=house,
             log=self.plan.log,

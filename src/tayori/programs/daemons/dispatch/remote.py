@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -15,16 +12,13 @@ from tayori.delivery.outcome import DeferredDelivery
 from tayori.delivery.smtp_job import Attempt
 from tayori.programs.daemons.dispatch.ended import Ended, Work
 from tayori.programs.daemons.dispatch.leaving import Leaving
+from tayori.programs.daemons.dispatch.slots import Slots
 from tayori.queue.content import Content
 from tayori.queue.model import Attributes, Recipient, Stored
 from tayori.rewrite.generic import Generic
 from tayori.rewrite.results import Deferred
-from tayori.schedule.destinations import Busy, Dead, Destinations, Go
+from tayori.schedule.destinations import Busy, Dead
 from tayori.schedule.feedback import Limits
-
-MAX_WAITING = 500
-"""Messages that may wait in memory for a slot of one destination; more go back to the queue."""
-WAIT_AGAIN = 15.0
 
 
 class Agent(Protocol):
@@ -53,7 +47,7 @@ class Remote:
     def __init__(
         self,
         agents: Mapping[str, Agent],
-        destinations: Destinations,
+        slots: Slots,
         limits: Callable[[str], Limits],
         generic: Mapping[str, Generic] | None = None,
         leaving: Mapping[str, Leaving] | None = None,
@@ -63,9 +57,8 @@ class Remote:
         self._generic = generic or {}
         self._leaving = leaving or {}
         self._agents = agents
-        self._destinations = destinations
+        self._slots = slots
         self._limits = limits
-        self._waiting: dict[tuple[str, str], deque[asyncio.Future[None]]] = {}
 
     async def deliver(
         self, work: Work, program: str, transport: str, nexthop: str, recipients: Sequence[Recipient]
@@ -85,16 +78,19 @@ class Remote:
     async def _group(
         self, agent: Agent, work: Work, program: str, transport: str, nexthop: str, group: tuple[Recipient, ...]
     ) -> list[Ended]:
-        go = await self._slot(transport, nexthop)
+        # with a recipient limit of 1 a destination is a recipient, else a next hop (postconf(5))
+        name = group[0].address.lower() if self._limits(transport).recipients == 1 else nexthop
+        go = await self._slots.take(transport, name)
         if isinstance(go, Dead):
             text = go.reason or "delivery temporarily suspended"
             if not text.startswith("delivery temporarily suspended"):
                 text = f"delivery temporarily suspended: {text}"
             return [Ended(r, DeferredDelivery(text, "4.4.1"), "error", until=go.until, attempted=True) for r in group]
         if isinstance(go, Busy):
-            again = time.time() + WAIT_AGAIN
             text = "the destination is busy with earlier mail"
-            return [Ended(r, DeferredDelivery(text, "4.4.5"), "error", until=again, attempted=False) for r in group]
+            return [
+                Ended(r, DeferredDelivery(text, "4.4.5"), "error", until=go.until, attempted=False) for r in group
+            ]
         attempt = Attempt({})
         try:
             message = work.message
@@ -105,8 +101,7 @@ class Remote:
             sender, content, named = shown
             attempt = await agent.deliver(nexthop, sender, content, named, message.attributes, queue_id=message.id)
         finally:
-            self._destinations.finished(transport, nexthop, time.time(), attempt.healthy, attempt.reason, go)
-            self._next(transport, nexthop)
+            self._slots.give(transport, name, go, attempt.healthy, attempt.reason)
         missing = DeferredDelivery("the delivery agent gave no answer", "4.3.0")
         return [Ended(r, attempt.get(r.n, missing), program) for r in group]
 
@@ -138,34 +133,3 @@ class Remote:
                 return address
             named.append(msgspec.structs.replace(recipient, address=address))
         return sender, content, tuple(named)
-
-    async def _slot(self, transport: str, nexthop: str) -> Go | Dead | Busy:
-        key = transport, nexthop
-        for _ in range(MAX_WAITING):
-            decision = self._destinations.start(transport, nexthop, time.time())
-            if not isinstance(decision, Busy):
-                return decision
-            queue = self._waiting.setdefault(key, deque())
-            if len(queue) >= MAX_WAITING:
-                return decision
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            queue.append(turn)
-            try:
-                await turn
-            finally:
-                if turn in queue:
-                    queue.remove(turn)
-        return Busy()
-
-    def _next(self, transport: str, nexthop: str) -> None:
-        key = transport, nexthop
-        queue = self._waiting.get(key)
-        while queue:
-            turn = queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                # a death lets all who wait learn of it; otherwise one slot wakes one
-                if not isinstance(self._destinations.state(transport, nexthop, time.time()), Dead):
-                    break
-        if queue is not None and not queue:
-            self._waiting.pop(key, None)
