@@ -68,7 +68,7 @@ class Actions:
         except ConfigError as error:
             run.note(value, str(error))
             return misconfigured()
-        return await run.nested(rules)
+        return await run.about(about.name, about.resource, rules)
 
     def refusal(self, code: int, enhanced: str, text: str, about: Subject, default: str) -> Refusal:
         """A refusal whose text may begin with an enhanced code of its own."""

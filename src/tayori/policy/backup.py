@@ -113,4 +113,4 @@ async def reject_multi_recipient_bounce(run: Evaluation, rule: Rule) -> Answer:
     facts = run.facts
     if facts.sender != "" or facts.recipient_count + (facts.stage.value == "RCPT") <= 1:
         return None
-    return Refusal(rule.prepared, "5.5.3", run.rejected(run.name, run.resource.value, "Multi-recipient bounce"))
+    return Refusal(rule.prepared, "5.5.3", run.rejected(run.name, run.label, "Multi-recipient bounce"))

@@ -215,4 +215,4 @@ async def check_policy_service(run: Evaluation, rule: Rule) -> Answer:
     server: PolicyServer = rule.prepared
     action, trouble = await server.ask(encode(attributes(run.facts, server.context)))
     run.note(server.endpoint, f"{trouble}; default action {action}" if trouble else action)
-    return await server.actions.apply(run, rule, action, Subject(run.name, run.resource.value), rule.origin)
+    return await server.actions.apply(run, rule, action, Subject(run.name, run.label), rule.origin)

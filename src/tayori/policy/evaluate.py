@@ -37,6 +37,7 @@ class Evaluation:
         "discarded",
         "effects",
         "facts",
+        "label",
         "listed_recipient",
         "listed_sender",
         "name",
@@ -56,6 +57,7 @@ class Evaluation:
         self.permit_reason: Reason | None = None
         self.name = ""
         self.resource = Resource.CLIENT
+        self.label = Resource.CLIENT.value
         self._deferred = pending
         self._soft: tuple[Refusal, Reason] | None = None
         self._warn = 0
@@ -68,6 +70,7 @@ class Evaluation:
     def begin(self, resource: Resource, name: str) -> None:
         """Start a stage: defer_if_reject does not cross from one to the next."""
         self.resource = resource
+        self.label = resource.value
         self.name = name
         self._warn = 0
         self._soft = None
@@ -98,7 +101,15 @@ class Evaluation:
         """The usual shape of a refusal's text."""
         return f"<{name}>: {resource} rejected: {text}"
 
-    async def nested(self, rules: tuple[Rule, ...], looked_up: str = "") -> Answer:
+    async def about(self, name: str, label: str, rules: tuple[Rule, ...]) -> Answer:
+        """Run the rules that an access table named; their texts speak of what was looked up there."""
+        kept = self.name, self.label
+        self.name, self.label = name, label
+        answer = await self.nested(rules)
+        self.name, self.label = kept
+        return answer
+
+    async def nested(self, rules: tuple[Rule, ...]) -> Answer:
         """Run other rules in place of this one (restriction classes, access(5) restrictions)."""
         if self._depth >= MAX_DEPTH:
             return misconfigured()
@@ -140,7 +151,7 @@ class Evaluation:
         if isinstance(answer, Permit):
             self.trace.append(Step(reason, "permit"))
             if rule.logged:
-                log = f"action={rule.name} for {self.resource.value}={self.name} "
+                log = f"action={rule.name} for {self.label}={self.name} "
                 self.effects.append(Effect("PERMIT", rule.name, log))
             self.permit_reason = self.permit_reason if self._depth else reason
             return answer

@@ -43,25 +43,25 @@ async def permit(run: Evaluation, rule: Rule) -> Answer:
 
 async def reject(run: Evaluation, rule: Rule) -> Answer:
     """Reject with reject_code."""
-    return Refusal(rule.prepared, "5.7.1", run.rejected(run.name, run.resource.value, "Access denied"))
+    return Refusal(rule.prepared, "5.7.1", run.rejected(run.name, run.label, "Access denied"))
 
 
 async def defer(run: Evaluation, rule: Rule) -> Answer:
     """Defer with defer_code."""
-    return Refusal(rule.prepared, "4.3.2", run.rejected(run.name, run.resource.value, "Try again later"))
+    return Refusal(rule.prepared, "4.3.2", run.rejected(run.name, run.label, "Try again later"))
 
 
 async def defer_if_permit(run: Evaluation, rule: Rule) -> Answer:
     """Defer what would be accepted."""
     del rule
-    text = run.rejected(run.name, run.resource.value, "defer_if_permit requested")
+    text = run.rejected(run.name, run.label, "defer_if_permit requested")
     return DeferIfPermit(Refusal(450, "4.7.0", text))
 
 
 async def defer_if_reject(run: Evaluation, rule: Rule) -> Answer:
     """Defer what would be rejected."""
     del rule
-    text = run.rejected(run.name, run.resource.value, "defer_if_reject requested")
+    text = run.rejected(run.name, run.label, "defer_if_reject requested")
     return DeferIfReject(Refusal(450, "4.7.0", text))
 
 
@@ -92,7 +92,7 @@ async def reject_unauth_pipelining(run: Evaluation, rule: Rule) -> Answer:
     del rule
     if not run.facts.unauth_pipelining:
         return None
-    text = run.rejected(run.name, run.resource.value, "Improper use of SMTP command pipelining")
+    text = run.rejected(run.name, run.label, "Improper use of SMTP command pipelining")
     return Refusal(503, "5.5.0", text)
 
 

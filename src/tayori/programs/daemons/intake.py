@@ -244,7 +244,7 @@ class Intake:
                 Rewritten(r.address, r.original or r.address, r.notify, r.orcpt) for r in message.recipients
             ),
             content=whole if isinstance(whole, bytes) else whole.header + b"\n",
-            remote=False,
+            remote=message.attributes.kind != "bounce",  # a forwarded header was rewritten when it first came
             now=message.arrival,
             queue_id=message.id,
             internal=True,

@@ -36,13 +36,14 @@ async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | No
     words = argument.split(None, 1)
     if not words:
         return Reply(501, "", f"Syntax: {verb} hostname")
-    session.reset()
+    before = session.helo
     session.helo = say.printable(words[0][:255])
     # what the lists and the log see as the protocol is the one before this command, as in Postfix
     verdict = await session.judge(Stage.HELO if esmtp else Stage.PLAIN_HELO, session.service.policy.helo)
     if verdict.reply is not None and not verdict.permitted:
-        session.helo = None
+        session.helo = before  # a refused one changes nothing: a transaction under way goes on
         return session.soften(verdict.reply)
+    session.reset()
     session.esmtp = esmtp
     return None
 
@@ -275,6 +276,8 @@ async def _judge_recipient(
         return Reply(450, "4.7.1", f"Error: too many recipients from {session.client.address}")
     verdict = await session.service.policy.rcpt(facts)
     session.note_verdict(verdict, facts)
+    _apply(session, verdict)  # what rules did before another refused stays done, as in Postfix
+    transaction = session.transaction or transaction
     if verdict.reply is not None and not verdict.permitted:
         return session.soften(verdict.reply)
     if not transaction.number:
@@ -286,7 +289,6 @@ async def _judge_recipient(
         session.note(f"{transaction.queue_id}: client={session.peer}{_login_note(session, transaction)}")
     recipients = (*transaction.recipients, wishes)
     session.transaction = replace(transaction, recipients=recipients)
-    _apply(session, verdict)
     return say.RCPT_OK
 
 

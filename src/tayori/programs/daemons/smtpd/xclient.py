@@ -39,7 +39,6 @@ async def xclient(session: Session, argument: bytes) -> Reply | None:
         values[name] = value
     session.reset()
     session.helo, session.esmtp, session.login, session.denied = None, False, None, ""
-    session.errors = 0
     await _adopt(session, values)
     await session.banner()
     return None
