@@ -105,13 +105,18 @@ def _stop(pid: int) -> None:
 def contents(scenario: sc.Scenario) -> list[bytes]:
     """The messages of a dialogue, LF line ends, dots undone."""
     found: list[bytes] = []
-    lines: list[str] = []
+    lines: list[bytes] = []
+    inside = False
     for kind, text in scenario.steps:
+        inside = inside or (kind == "S" and text.startswith("354"))
         if kind == ">" and text == ".":
-            found.append("".join(f"{line.removeprefix('.')}\n" for line in lines).encode())
-            lines = []
+            found.append(b"".join(line.removeprefix(b".") + b"\n" for line in lines))
+            lines, inside = [], False
         elif kind == ">":
-            lines.append(text)
+            lines.append(text.encode())
+        elif kind == "C" and inside:
+            # a line of content with bytes in it
+            lines.append(text.encode().decode("unicode_escape").encode("latin-1"))
     return found
 
 
