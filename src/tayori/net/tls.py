@@ -101,6 +101,18 @@ def end_point_binding(certificate: x509.Certificate) -> bytes:
     return certificate.fingerprint(algorithm)
 
 
+def _unique(connection: SSL.Connection, server_side: bool) -> bytes | None:
+    """tls-unique (RFC 5929 3.1), the first Finished message, which is what most clients bind to before TLS 1.3.
+
+    None without the extended master secret (RFC 7627), which alone keeps it from being the same in two sessions.
+    """
+    library, ssl = SSL._lib, connection._ssl  # type: ignore[attr-defined]  # pyOpenSSL has no names of its own for these
+    if library.SSL_get_extms_support(ssl) != 1:
+        return None
+    ours_was_first = bool(library.SSL_session_reused(ssl)) is server_side
+    return connection.get_finished() if ours_was_first else connection.get_peer_finished()
+
+
 class TlsEngine:
     """One TLS connection without a socket: bytes in, bytes out."""
 
@@ -176,6 +188,8 @@ class TlsEngine:
         if protocol == "TLSv1.3":
             # RFC 9266: safe without further conditions only for TLS 1.3
             bindings["tls-exporter"] = connection.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        elif (unique := _unique(connection, self._server_side)) is not None:
+            bindings["tls-unique"] = unique
         name = connection.get_servername()
         return TlsSession(
             protocol=protocol,

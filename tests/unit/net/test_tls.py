@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from OpenSSL import SSL
 
 from support.certificates import Pair, make
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.net import tls
 from tayori.net.tls import TlsEngine, TlsError, TlsSession, client_context, server_context
 
 CA = make("Test CA", ca=True)
@@ -81,10 +86,65 @@ def test_bindings_are_the_same_on_both_sides(meet: Meet) -> None:
     assert repr(server).find(repr(server.bindings["tls-exporter"])) < 0
 
 
-def test_no_exporter_before_tls_1_3(meet: Meet) -> None:
+def test_tls_unique_instead_of_the_exporter_before_tls_1_3(meet: Meet) -> None:
+    """RFC 9266: no tls-unique in TLS 1.3, and the exporter is safe there alone."""
     server, client = meet({"smtpd_tls_protocols": ">=TLSv1.2, <=TLSv1.2"})
     assert server.protocol == "TLSv1.2"
-    assert set(server.bindings) == {"tls-server-end-point"} and server.bindings == client.bindings
+    assert set(server.bindings) == {"tls-server-end-point", "tls-unique"} and server.bindings == client.bindings
+    assert len(server.bindings["tls-unique"]) == 12, "a Finished message of TLS 1.2"
+    again, _ = meet({"smtpd_tls_protocols": ">=TLSv1.2, <=TLSv1.2"})
+    assert again.bindings["tls-unique"] != server.bindings["tls-unique"]
+
+
+def test_no_tls_unique_without_the_extended_master_secret(monkeypatch: pytest.MonkeyPatch, meet: Meet) -> None:
+    """RFC 7627 1: without it a man between two sessions can make their Finished messages alike."""
+    library = SimpleNamespace(SSL_get_extms_support=lambda ssl: 0, SSL_session_reused=SSL._lib.SSL_session_reused)
+    monkeypatch.setattr(tls, "SSL", Patched(library))
+    server, _ = meet({"smtpd_tls_protocols": ">=TLSv1.2, <=TLSv1.2"})
+    assert set(server.bindings) == {"tls-server-end-point"}
+
+
+class Patched:
+    """pyOpenSSL's module with another library below."""
+
+    def __init__(self, library: object) -> None:
+        self._lib = library
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(SSL, name)
+
+
+def test_the_finished_message_of_a_resumed_session_is_the_servers() -> None:
+    """Python's own ssl module says the same on both sides, for a new session and for a resumed one."""
+    seen = []
+    session = None
+    accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    accepting.maximum_version = ssl.TLSVersion.TLSv1_2
+    with tempfile.TemporaryDirectory() as folder:
+        accepting.load_cert_chain(SERVER.write(Path(folder) / "chain"))
+    asking = client_context(Settings.of({}))
+    for _ in range(2):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = accepting.wrap_bio(incoming, outgoing, server_side=True)
+        client = asking.engine(False, "mail.example.com")
+        if session is not None:
+            client._connection.set_session(session)
+        for _ in range(10):
+            done = client.handshake()
+            incoming.write(client.outgoing())
+            try:
+                server.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            if outgoing.pending:
+                client.feed(outgoing.read())
+            if done and client.handshake():
+                break
+        session = client._connection.get_session()
+        seen.append((server.session_reused, server.get_channel_binding("tls-unique"), client.session().bindings))
+    assert [reused for reused, *_ in seen] == [False, True]
+    for _, unique, bindings in seen:
+        assert unique and bindings["tls-unique"] == unique
 
 
 @pytest.mark.parametrize(("pair", "verified"), [(CLIENT, True), (STRANGER, False)])

@@ -6,7 +6,8 @@ import re
 
 from tayori.sasl.mechanisms.base import Broken
 
-BINDINGS = ("tls-exporter", "tls-server-end-point")  # what a client takes, best first; never tls-unique
+# What a client takes, best first; tls-unique, which every server knows, exists before TLS 1.3 alone (RFC 9266 3).
+BINDINGS = ("tls-exporter", "tls-unique", "tls-server-end-point")
 _BAD_ESCAPE = re.compile(r"=(?!2C|3D)")
 
 

@@ -123,7 +123,7 @@ def test_scram_plus_falls_to_a_man_in_the_middle() -> None:
     ("flag", "plus", "offers", "why"),
     [
         ("y", False, True, "may have removed it"),
-        ("p=tls-exporter", False, True, "without -PLUS"),
+        ("p=tls-exporter", False, True, ""),
         ("n", True, True, "-PLUS without channel binding"),
         ("y", True, True, "-PLUS without channel binding"),
         ("p=tls-unique", True, True, "tls-unique is not available"),
