@@ -67,6 +67,26 @@ def test_every_login_leaves_a_line_and_no_secret(tmp_path: Path) -> None:
         assert SECRET not in told.stdout
 
 
+def test_long_responses(tmp_path: Path) -> None:
+    """As Postfix 3.7 has it: up to smtpd_sasl_response_limit (12288) once the exchange runs, with a command's limit
+    before; afterwards the session goes on as ever."""
+    secret = "p" * 9000
+    users = tmp_path / "users"
+    users.write_text(f"taro:{{PLAIN}}{secret}\n")
+    right = base64.b64encode(f"\0taro\0{secret}".encode()).decode()
+    assert 2048 < len(right) < 12288
+    with served(tmp_path, conf=f"pwcheck_method: passwd-file\npasswd_file: {users}\nmech_list: plain\n") as server:
+        said = server.talk(
+            ["EHLO x", "AUTH PLAIN", "A" * 12_292, "AUTH PLAIN " + right, "NOOP", "AUTH PLAIN", right, "NOOP"]
+        )
+        assert [line[:9] for line in said[2:]] == [
+            "334 ", "500 5.5.6", "535 5.7.8", "250 2.0.0", "334 ", "235 2.7.0", "250 2.0.0"
+        ]  # fmt: skip
+        assert said[3] == "500 5.5.6 SASL response limit exceeded"
+        assert "longer than 12288" in server.wait_log("login method=PLAIN user=taro@example.com")
+        assert right[:40] not in server.log()
+
+
 def test_a_flood_is_slowed(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         before = time.monotonic()
