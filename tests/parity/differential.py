@@ -156,7 +156,7 @@ class Maker:
             "smtpd_delay_reject": 30, "smtpd_helo_required": 20, "strict_rfc821_envelopes": 20, "soft_bounce": 8,
             "smtpd_reject_unlisted_sender": 25, "smtpd_reject_unlisted_recipient": 30, "allow_percent_hack": 30,
             "swap_bangpath": 25, "allow_untrusted_routing": 12, "disable_vrfy_command": 10, "append_at_myorigin": 6,
-            "append_dot_mydomain": 30, "resolve_dequoted_address": 20, "smtpd_sasl_authenticated_header": 30,
+            "append_dot_mydomain": 30, "smtpd_sasl_authenticated_header": 30,
             "show_user_unknown_table_name": 15, "resolve_null_domain": 15, "resolve_numeric_domain": 15,
             "smtpd_relay_before_recipient_restrictions": 20, "always_add_missing_headers": 20, "enable_original_recipient": 20,
             "broken_sasl_auth_clients": 8, "expand_owner_alias": 8, "strict_mime_encoding_domain": 4,
