@@ -17,6 +17,7 @@ from tayori.config import mastercf
 from tayori.config.params import PARAMETERS, TEMPLATES, Status
 from tayori.config.settings import Settings
 from tayori.programs.daemons.compose import furnish, smtpd_services
+from tayori.programs.daemons.dispatch.status_filter import StatusFilter
 from tayori.schedule.feedback import Limits
 
 SOURCES = Path(tayori.__file__).parent
@@ -44,6 +45,9 @@ NAMED_ONLY: dict[str, str] = {
 }
 """Does not work, though a text in the sources is the name, or it is asked for: why."""
 
+PREFIXES = ("smtp", "lmtp", "smtpd", "maildrop", "sender", "recipient")
+"""What names are made with that comes from elsewhere."""
+
 WORKS = (Status.IMPLEMENTED, Status.PARTLY)
 
 
@@ -66,22 +70,32 @@ def texts(path: Path) -> tuple[set[str], set[str]]:
             made = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
             literal = "".join(part for part in made if part)
             if re.fullmatch(r"\w{8,}", literal):
-                patterns.add("".join(re.escape(part) if part else r"\w+" for part in made))
+                patterns.add("".join(re.escape(part) if part else r"(\w+)" for part in made))
     return plain, patterns
 
 
 @cache
-def in_sources() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
+def in_sources() -> tuple[frozenset[str], tuple[tuple[re.Pattern[str], frozenset[str]], ...]]:
+    """All plain texts, and each f-string with the words that may stand in its holes: texts of the same module."""
     plain: set[str] = set()
-    patterns: set[str] = set()
+    patterns: dict[str, set[str]] = {}
     for path in sorted(SOURCES.rglob("*.py")):
         if not path.relative_to(SOURCES).as_posix().startswith(TELLING):
             some, more = texts(path)
             plain |= some
-            patterns |= more
+            for pattern in more:
+                patterns.setdefault(pattern, set()).update(some, PREFIXES)
             if path.name == "smtp_options.py":  # name("mail_timeout") is smtp_mail_timeout or lmtp_mail_timeout
                 plain |= {f"{prefix}_{tail}" for prefix in ("smtp", "lmtp") for tail in some}
-    return frozenset(plain), tuple(re.compile(pattern) for pattern in sorted(patterns))
+    return frozenset(plain), tuple(
+        (re.compile(pattern), frozenset(patterns[pattern])) for pattern in sorted(patterns)
+    )
+
+
+def made(name: str) -> bool:
+    """Whether an f-string of the sources makes the name."""
+    matches = ((pattern.fullmatch(name), words) for pattern, words in in_sources()[1])
+    return any(match is not None and words.issuperset(match.groups()) for match, words in matches)
 
 
 class Noting(Settings):
@@ -130,6 +144,7 @@ def in_a_house() -> tuple[frozenset[str], frozenset[str]]:
     settings = Noting(base.directory, base.assignments, base.system)
     house = furnish(settings, mastercf.parse(MASTER, "master.cf"), verify=True)
     smtpd_services(house)
+    StatusFilter(settings, house.tables, lambda program, text: None)
     for transport in ("smtp", "relay", "lmtp", "maildrop"):
         Limits.of(settings, transport)
     settings.is_set("x")
@@ -137,12 +152,12 @@ def in_a_house() -> tuple[frozenset[str], frozenset[str]]:
 
 
 def is_read(name: str) -> bool:
-    plain, patterns = in_sources()
+    plain = in_sources()[0]
     suffix = next((suffix for suffix, row in TEMPLATES.items() if row.name == name), "")
     if suffix:
         own = f"maildrop{suffix}"
-        return own in in_a_house()[1] or any(pattern.fullmatch(own) for pattern in patterns)
-    return name in plain or name in in_a_house()[1] or any(pattern.fullmatch(name) for pattern in patterns)
+        return own in in_a_house()[1] or made(own)
+    return name in plain or name in in_a_house()[1] or made(name)
 
 
 def is_asked(name: str) -> bool:
@@ -167,3 +182,15 @@ def test_an_old_name_that_is_understood_is_read() -> None:
 def test_exceptions_are_needed() -> None:
     assert [name for name in READ_OTHERWISE if is_read(name) or PARAMETERS[name].status not in WORKS] == []
     assert [name for name in NAMED_ONLY if not is_asked(name) or PARAMETERS[name].status in WORKS] == []
+
+
+def test_the_finder_tells_what_is_read_from_what_is_not() -> None:
+    for name in ("myhostname", "lmtp_mail_timeout", "unverified_sender_defer_code", "fallback_relay"):
+        assert is_read(name), name
+    for name in (
+        "postscreen_greet_wait",
+        "address_verify_sender_ttl",
+        "tls_null_cipherlist",
+        "transport_recipient_limit",
+    ):
+        assert not is_read(name), name

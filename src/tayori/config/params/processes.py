@@ -122,7 +122,7 @@ ROWS: tuple[Row, ...] = (
         "",
         "The debugger that master.cf's -D option starts.",
         status=Status.ACCEPTED,
-        why="There is no -D; python -X faulthandler and py-spy look into a running worker.",
+        why="There is no -D; py-spy looks into a running worker.",
     ),
     Row(
         "application_event_drain_time",
@@ -139,7 +139,7 @@ ROWS: tuple[Row, ...] = (
         "600s",
         "How often anvil(8) logs the busiest clients.",
         status=Status.ACCEPTED,
-        why="The counts lie in memory that all workers share; tayori status shows them.",
+        why="The counts lie in memory that all workers share; who breaks a limit is logged at once, nobody else.",
         low=0,
     ),
     Row(
@@ -190,7 +190,7 @@ ROWS: tuple[Row, ...] = (
         "60s",
         "How long master waits before it starts a failing daemon again.",
         status=Status.ACCEPTED,
-        why="Here the pause begins at a second and grows with each failure.",
+        why="Here the pause begins short and grows with each failure, up to a minute.",
         low=0,
     ),
     Row(

@@ -157,8 +157,8 @@ ROWS: tuple[Row, ...] = (
         Kind.LIST,
         "",
         "Options of the DNS resolver for the SMTP client.",
-        status=Status.PLANNED,
-        why="Names are always taken as complete (no search list), which is what both options turn off by default.",
+        status=Status.ACCEPTED,
+        why="Both options complete short names; here every name is taken as complete, as with the default.",
     ),
     Row(
         "smtp_send_dummy_mail_auth",

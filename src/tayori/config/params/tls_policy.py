@@ -47,7 +47,7 @@ ROWS: tuple[Row, ...] = (
         "3600s",
         "How long a TLS session may be taken up again.",
         status=Status.PLANNED,
-        why="OpenSSL's own time holds: two hours, or what its default is.",
+        why="OpenSSL's own time, two hours, holds.",
         low=0,
     ),
     Row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row
+from tayori.config.params.row import Kind, Row, Status
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -166,6 +166,8 @@ ROWS: tuple[Row, ...] = (
         Kind.TIME,
         "0s",
         "How long a probe's sender address stays the same; 0 is for ever.",
+        status=Status.PLANNED,
+        why="It never changes yet, as with 0; address_verify_sender names it.",
         low=0,
     ),
     Row(
