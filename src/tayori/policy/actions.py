@@ -39,18 +39,21 @@ class Subject:
 class Actions:
     """Carries out right-hand sides for one restriction."""
 
-    __slots__ = ("_compiler", "_defer", "_reject")
+    __slots__ = ("_compiler", "_defer", "_logged", "_reject")
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
         self._reject = reply_code(compiler, "access_map_reject_code")
         self._defer = reply_code(compiler, "access_map_defer_code")
+        self._logged = compiler.is_logged("OK")
 
     async def apply(self, run: Evaluation, rule: Rule, value: str, about: Subject, place: Origin | None) -> Answer:
         """The answer that `value` stands for; `place` is the table's line."""
         word, _, text = value.partition(" ")
         text = text.strip()
         name = word.upper()
+        if self._logged and (name == "OK" or value.isdigit()):
+            run.effect("PERMIT", "OK", f"action=OK for {about.resource}={about.name} from {rule.argument}")
         simple = SIMPLE.get(name)
         if simple is not None:
             return simple(self, run, text, about)

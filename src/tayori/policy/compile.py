@@ -15,12 +15,14 @@ from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings, split_items
 from tayori.policy.answers import Answer
 from tayori.policy.rule import Resource, Restriction, Rule, RuleList
+from tayori.tables.matchlist import Kind, Match, MatchList
 
 if TYPE_CHECKING:
     from tayori.policy.evaluate import Evaluation
     from tayori.policy.services import Services
 
 WARN = "warn_if_reject"
+LOGGED = "smtpd_log_access_permit_actions"
 MAX_DEPTH = 100
 IMPLIED_ACCESS = {
     Resource.CLIENT: "check_client_access",
@@ -54,7 +56,7 @@ class Compiler:
         self._restrictions = restrictions
         self._old = old
         self._classes = frozenset(settings.items("smtpd_restriction_classes"))
-        self._logged = frozenset(settings.items("smtpd_log_access_permit_actions"))
+        self._logged = MatchList.from_settings(services.tables, settings, LOGGED, Kind.STRING)  # type: ignore[arg-type]
         self._depth = 0
         self._results: dict[tuple[str, Resource, str], tuple[Rule, ...]] = {}
 
@@ -130,8 +132,26 @@ class Compiler:
         else:
             argument = ""
         prepared = entry.prepare(self, argument, origin) if entry.prepare else None
-        logged = "static:all" in self._logged or name in self._logged
-        return Rule(name, entry.function, argument, prepared, origin, parameter, logged=logged), used
+        return Rule(name, entry.function, argument, prepared, origin, parameter, logged=self._logs(name)), used
+
+    def _logs(self, name: str) -> bool:
+        """Whether a rule's own permission is logged; a table's is called OK, not by the rule that asked it."""
+        return not name.startswith("check_") and self.is_logged(name)
+
+    def is_logged(self, name: str) -> bool:
+        """smtpd_log_access_permit_actions, asked at once: names of rules never change. Raises ConfigError."""
+        if not self._logged:
+            return False
+        asking = self._logged.match(name)
+        try:
+            asking.send(None)
+        except StopIteration as answer:
+            return isinstance(answer.value, Match)
+        asking.close()
+        place = self.settings.origin(LOGGED)
+        raise ConfigError(
+            f"{LOGGED}: a table on another machine", place, "use names, a file or a table of this machine"
+        )
 
     def _class(self, name: str, resource: Resource, origin: Origin | None) -> tuple[Rule, ...]:
         if self._depth >= MAX_DEPTH:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from tayori.policy.services import Services
 
 MAX_DEPTH = 100
+ABOUT_CLIENT = frozenset(
+    (
+        "permit_inet_interfaces",
+        "permit_mynetworks",
+        "permit_sasl_authenticated",
+        "permit_tls_all_clientcerts",
+        "permit_tls_clientcerts",
+    )
+)
+"""Permissions that the log says of the client, whatever list they stand in."""
 
 
 class Evaluation:
@@ -151,7 +161,10 @@ class Evaluation:
         if isinstance(answer, Permit):
             self.trace.append(Step(reason, "permit"))
             if rule.logged:
-                log = f"action={rule.name} for {self.label}={self.name} "
+                client, about = self.facts.client, f"{self.label}={self.name}"
+                if rule.name in ABOUT_CLIENT:
+                    about = f"{Resource.CLIENT.value}={client.name}[{client.address}]"
+                log = f"action={rule.name} for {about} "
                 self.effects.append(Effect("PERMIT", rule.name, log))
             self.permit_reason = self.permit_reason if self._depth else reason
             return answer

@@ -99,3 +99,39 @@ def test_the_verdict_says_which_line_decided() -> None:
         assert session.verdict.reason.answer == "127.0.0.0/8 at test/main.cf:4"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("logged", "names"),
+    [
+        ("", []),
+        ("static:all", ["OK", "permit_mynetworks"]),
+        ("permit_mynetworks", ["permit_mynetworks"]),
+        ("!permit_mynetworks, static:all", ["OK"]),
+        ("inline:{ok=x}", ["OK"]),
+        ("check_sender_access", []),
+    ],
+)
+def test_permissions_are_logged_as_a_real_postfix_does(logged: str, names: list[str]) -> None:
+    session = Session(
+        build(
+            {
+                "smtpd_log_access_permit_actions": logged,
+                "smtpd_sender_restrictions": "check_sender_access inline:{bob@example.com=OK}",
+                "smtpd_relay_restrictions": "permit_mynetworks, reject",
+            }
+        )
+    )
+
+    async def dialogue() -> None:
+        await session.say("EHLO x.example")
+        await session.say("MAIL FROM:<bob@example.com>")
+        await session.say("RCPT TO:<u@example.com>")
+
+    asyncio.run(dialogue())
+    lines = {
+        "OK": "action=OK for Sender address=bob@example.com from inline:{bob@example.com=OK};",
+        "permit_mynetworks": "action=permit_mynetworks for Client host=localhost[127.0.0.1] ;",
+    }
+    found = [line for line in session.log if "permit:" in line]
+    assert len(found) == len(names) and all(lines[name] in line for name, line in zip(names, found, strict=True))
