@@ -51,7 +51,7 @@ class Feedback:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """One transport's limits. `concurrency` 0 means no limit, `cohorts` 0 means never dead. `delay`: seconds between
-    two deliveries to one destination, which then has one at a time; `gate`: between two of the transport."""
+    two deliveries to one destination, which then has one at a time; `gate`: the same for the whole transport."""
 
     concurrency: int = 20
     initial: int = 5

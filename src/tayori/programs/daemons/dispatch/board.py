@@ -91,14 +91,3 @@ class Share:
     def rest(self, slot: int, until: float) -> None:
         """Nothing before this time. Only whoever has taken the last place of a limit of one may say so."""
         self._board.until[slot] = until
-
-    def gate(self, slot: int, now: float, pause: float) -> float:
-        """Pass, and close the way for `pause` seconds to all workers: 0.0; or how long it is closed yet."""
-        if not self.take(slot, 1):
-            return min(pause, 0.01)
-        left = self.until(slot) - now
-        if left <= 0 or left > pause:
-            left = 0.0
-            self.rest(slot, now + pause)
-        self.give(slot)
-        return left

@@ -1,8 +1,8 @@
 """Who may deliver to a destination now, and who waits: this worker's view of it, and what all workers share.
 
 `schedule.destinations` says what a destination can take as far as this worker knows; the limits of main.cf hold for
-all workers together (`board.Share`): default_destination_concurrency_limit, default_destination_rate_delay (from the
-end of one delivery to the beginning of the next), default_transport_rate_delay (from beginning to beginning).
+all workers together (`board.Share`): default_destination_concurrency_limit; default_destination_rate_delay and
+default_transport_rate_delay, from the end of one delivery to the beginning of the next, as Postfix counts.
 """
 
 from __future__ import annotations
@@ -73,10 +73,9 @@ class Slots:
         now, limits = self._clock(), self._limits(transport)
         self._destinations.finished(transport, name, now, healthy, reason, go)
         if limits.shared:
-            slot = self._share.slot(transport, name)
-            if limits.delay:
-                self._share.rest(slot, now + limits.delay)
-            self._share.give(slot)
+            self._leave(self._share.slot(transport, name), now, limits.delay)
+        if limits.gate:
+            self._leave(self._share.slot(transport), now, limits.gate)
         self._next((transport, name))
 
     def _try(self, transport: str, name: str) -> tuple[Decision, float]:
@@ -86,7 +85,7 @@ class Slots:
         if not limits.shared:
             return self._destinations.start(transport, name, now), 0.0
         share, slot = self._share, self._share.slot(transport, name)
-        left = self._left(slot, now, limits)
+        left = self._left(slot, now, limits.delay)
         if left and not isinstance(state := self._destinations.state(transport, name, now), Dead):
             return Busy(), left
         if left:
@@ -95,20 +94,35 @@ class Slots:
         decision = self._destinations.start(transport, name, now, others)
         if not isinstance(decision, Go):
             return decision, LOOK if others else 0.0
-        if share.take(slot, limits.concurrency):
-            left = self._left(slot, now, limits)
-            if not left and limits.gate:
-                left = share.gate(share.slot(transport), now, limits.gate)
-            if not left:
-                return decision, 0.0
-            share.give(slot)
+        pause = self._enter(slot, now, limits.concurrency, limits.delay)
+        if not pause and limits.gate:
+            pause = self._enter(share.slot(transport), now, 1, limits.gate)
+            if pause:
+                share.give(slot)
+        if not pause:
+            return decision, 0.0
         self._destinations.finished(transport, name, now, None, go=decision)
-        return Busy(), left or LOOK
+        return Busy(), pause
 
-    def _left(self, slot: int, now: float, limits: Limits) -> float:
+    def _enter(self, slot: int, now: float, limit: int, delay: int) -> float:
+        """Take a place among all workers: 0.0; else after how many seconds to look again."""
+        if not self._share.take(slot, limit):
+            return LOOK
+        left = self._left(slot, now, delay)
+        if left:
+            self._share.give(slot)
+        return left
+
+    def _leave(self, slot: int, now: float, delay: int) -> None:
+        """Give it back; the pause begins before anybody else can enter."""
+        if delay:
+            self._share.rest(slot, now + delay)
+        self._share.give(slot)
+
+    def _left(self, slot: int, now: float, delay: int) -> float:
         """Seconds of the pause after the last delivery that are left; a clock that was set back ends it."""
-        left = self._share.until(slot) - now if limits.delay else 0.0
-        return left if 0.0 < left <= limits.delay else 0.0
+        left = self._share.until(slot) - now if delay else 0.0
+        return left if 0.0 < left <= delay else 0.0
 
     def _ahead(self, key: Key) -> float:
         """Seconds of pauses for those who wait already: a message that waits long does so in the queue, not in
