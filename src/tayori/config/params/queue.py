@@ -41,9 +41,12 @@ ROWS: tuple[Row, ...] = (
         "notify_classes",
         Kind.LIST,
         "resource, software",
-        "Of which troubles postmaster is told: bounce, 2bounce, delay …",
+        "Of which kinds of trouble postmaster is told.",
         status=Status.PARTLY,
-        why="data, policy, protocol, resource and software are not written; the log has them.",
+        why=(
+            "bounce, 2bounce and delay are told; data, policy, protocol, resource and software are not, but "
+            "the log has them."
+        ),
     ),
     Row("bounce_notice_recipient", Kind.TEXT, "postmaster", "Who gets copies of bounces."),
     Row(

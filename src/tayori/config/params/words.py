@@ -12,7 +12,7 @@ FOR_TRANSPORT = "Does for one transport what {other} does for all."
 GRADES_ONLY = "Only the grades (smtpd_tls_ciphers, smtp_tls_ciphers …) choose ciphers so far."
 GROUPS = "OpenSSL's own choice of groups holds, hybrid post-quantum ones among them where it has them."
 INSTANCES = "postmulti is not there: give each instance a folder of its own and start it with tayori start -c FOLDER."
-IN_MEMORY = "A message's recipients are read with it; MEMORY and qmgr_message_active_limit bound what is in hand."
+IN_MEMORY = "A message's recipients are read with it; qmgr_message_active_limit bounds what is in hand."
 MILTERS = "It waits for smtpd_milters: no milter is asked yet."
 NO_BERKELEY = "Tables are read from their text, without Berkeley DB."
 NO_CLIENT_DSA = "DSA keys are gone from TLS 1.3 and are not read; smtp_tls_chain_files takes RSA and ECDSA."
@@ -48,7 +48,7 @@ ONE_CERTIFICATE = (
 ONE_CLIENT_CERTIFICATE = (
     "It is not read yet; smtp_tls_cert_file or smtp_tls_chain_files may hold an ECDSA certificate."
 )
-ONE_FILE = "The queue is one database file."
+ONE_FILE = "The queue is one database file, and one folder of large messages."
 OPENSSL_DEFAULTS = "OpenSSL's own defaults hold, with compression and renegotiation off."
 OWN_PATH = "tayori is one program, found by its own path."
 PAPERS = "Only Postfix's installer uses it; tayori's papers are in its docs folder."

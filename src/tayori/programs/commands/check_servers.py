@@ -47,7 +47,7 @@ MILTER = Message(
     "warning",
     "milter-unreachable",
     "the milter in {name} does not answer at {server}: {why}",
-    "Mail that it should look at is treated as milter_default_action says: {action}.",
+    "No milter is asked yet; once they are, such mail is treated as milter_default_action says: {action}.",
     "Start the milter, or correct its address.",
 )
 CLOSED = Message(
