@@ -60,9 +60,21 @@ class Board:
     def __init__(self, regions: int) -> None:
         self.regions = regions
         self.memory = mmap.mmap(-1, regions * REGION)
+        self._used = memoryview(mmap.mmap(-1, 8)).cast("Q")
+
+    def use(self, region: int) -> None:
+        """Told by the master before a worker counts there: readers look no further than the highest."""
+        if region >= self._used[0]:
+            self._used[0] = region + 1
+
+    @property
+    def used(self) -> int:
+        """How many regions have ever been written."""
+        return int(self._used[0])
 
     def clear(self, region: int) -> None:
-        """Forget what a dead worker counted."""
+        """Forget what a dead worker counted; told by the master, also before a worker takes the region."""
+        self.use(region)
         self.memory[region * REGION : (region + 1) * REGION] = bytes(REGION)
 
 
@@ -73,6 +85,7 @@ class Rates:
         self, board: Board, region: int, service: str, limits: Limits, clock: Callable[[], float] = time.time
     ) -> None:
         self._board = board
+        board.use(region)
         self._base = region * REGION
         self._limits = limits
         self._clock = clock
@@ -160,7 +173,7 @@ class Rates:
     def _total(self, key: int, column: int) -> int:
         memory, now, total = self._board.memory, int(self._clock()), 0
         start = key % SLOTS
-        for region in range(self._board.regions):
+        for region in range(self._board.used):
             for step in range(PROBES):
                 row = _SLOT.unpack_from(memory, region * REGION + (start + step) % SLOTS * _SLOT.size)
                 if row[0] == key:
