@@ -52,3 +52,12 @@ def test_japanese_readers_read_japanese() -> None:
     for row in REASONS:
         _, meaning, _ = told(row, "ja")
         assert meaning.endswith("。") and row.why not in meaning, row.name
+
+
+def test_nothing_is_said_of_a_value_that_works_wholly() -> None:
+    for row in PARAMETERS.values():
+        if row.whole:
+            assert row.status is Status.PARTLY, row.name
+            for value, told_of in ((", ".join(row.whole), False), (f"{row.whole[0]} other", True), ("", False)):
+                found = list(names.state(Assignment(row.name, value, Origin("main.cf", 1), ())))
+                assert bool(found) is told_of, (row.name, value)

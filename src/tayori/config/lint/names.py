@@ -171,6 +171,8 @@ def state(assignment: Assignment) -> Iterator[Finding]:
     row = row_of(assignment.name)
     if row is None or row.status is Status.IMPLEMENTED:
         return
+    if row.whole and set(assignment.value.lower().replace(",", " ").split()) <= set(row.whole):
+        return
     doc, why = (text if isinstance(text, Phrase) else Phrase(text) for text in (row.doc, row.why))
     if row.status is not Status.TRANSLATED:
         yield STATES[row.status].at(assignment.origin, name=assignment.name, doc=doc, why=why)

@@ -50,6 +50,7 @@ ROWS: tuple[Row, ...] = (
         "What is left out when mail comes in, for services behind a content filter.",
         status=Status.PARTLY,
         why="no_milters says nothing yet, for there are no milters to leave out.",
+        whole=("no_address_mappings", "no_header_body_checks", "no_unknown_recipient_checks"),
     ),
     Row(
         "smtpd_proxy_filter",

@@ -192,6 +192,7 @@ ROWS: tuple[Row, ...] = (
         Phrase(FOR_LMTP, other="smtp_dns_support_level"),
         status=Status.PARTLY,
         why="disabled and enabled work; dnssec means enabled, for DANE is not there yet.",
+        whole=("enabled", "disabled"),
     ),
     Row(
         "lmtp_connection_reuse_count_limit",

@@ -58,6 +58,7 @@ ROWS: tuple[Row, ...] = (
             "none, may and encrypt work; with dane, verify, secure and fingerprint the server does not "
             "start, for a weaker level must not stand in."
         ),
+        whole=("none", "may", "encrypt"),
     ),
     Row(
         "lmtp_tls_note_starttls_offer",

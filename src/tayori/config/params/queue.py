@@ -47,6 +47,7 @@ ROWS: tuple[Row, ...] = (
             "bounce, 2bounce and delay are told; data, policy, protocol, resource and software are not, but "
             "the log has them."
         ),
+        whole=("bounce", "2bounce", "delay"),
     ),
     Row("bounce_notice_recipient", Kind.TEXT, "postmaster", "Who gets copies of bounces."),
     Row(

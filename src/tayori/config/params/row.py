@@ -41,6 +41,7 @@ class Row:
     `doc` says what it is for, in Postfix's sense. `why`: of one that is not IMPLEMENTED why it has no effect here,
     what does the same, or what holds meanwhile; of one that is PARTLY what is missing; of an old name (TRANSLATED)
     why it is not understood, empty when it is. Either may be a Phrase. `reason` is both, as `check` prints it.
+    `whole`: words that work wholly though the parameter is PARTLY; of a value of no others nothing is said.
     `low`/`high` bound a NUMBER or TIME (in seconds); `choices` close a CHOICE.
     `raw` values are not expanded when read: their $names are filled in at each use ($user, $client_address …).
     """
@@ -59,6 +60,7 @@ class Row:
     instead: str = ""
     tayori: bool = False
     raw: bool = False
+    whole: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:

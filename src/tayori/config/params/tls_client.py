@@ -16,6 +16,7 @@ ROWS: tuple[Row, ...] = (
             "start, for a weaker level must not stand in."
         ),
         choices=("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"),
+        whole=("none", "may", "encrypt"),
     ),
     Row(
         "smtp_tls_policy_maps",

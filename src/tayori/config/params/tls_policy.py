@@ -177,6 +177,7 @@ ROWS: tuple[Row, ...] = (
         status=Status.PARTLY,
         why="disabled and enabled work; dnssec means enabled, for DANE is not there yet.",
         choices=("", "disabled", "enabled", "dnssec"),
+        whole=("enabled", "disabled"),
     ),
     Row(
         "dnssec_probe",
