@@ -5,10 +5,9 @@ single thread: effective ids belong to the whole process, so nothing may run bes
 workers have sent by now is one round: grouped by user, written, synced once, answered; meanwhile the next round
 gathers in the sockets. A kill at any point loses nothing: no answer was given, the worker repeats with `recovered`.
 
-What a worker asked for that is dead when its turn comes is not done: another worker may own that message by now, and
-only while this process works on a round can the other's request not be under way (docs/path.md, "When a worker
-dies"). Large messages are read from their content files, a few in each round, so that small ones do not wait behind
-them.
+What a worker asked for that is dead when the round begins is not done: another worker may own that message by now and
+ask for it, too (docs/path.md, "When a worker dies"). Large messages are read from their content files, a few in each
+round, so that small ones do not wait behind them.
 """
 
 from __future__ import annotations
@@ -28,17 +27,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tayori.config.settings import Settings
-from tayori.delivery import mbox
-from tayori.delivery.local import LocalMailboxes
-from tayori.delivery.maildir import Batch
-from tayori.delivery.passwd import Users
-from tayori.delivery.place import Place
-from tayori.delivery.request import Deliver, Done, Result, Target
-from tayori.delivery.rights import Rights
-from tayori.delivery.virtual import VirtualMailboxes
+from tayori.delivery.request import Deliver, Done
 from tayori.programs import ipc
-from tayori.programs.daemons.layout import Layout
-from tayori.queue.content import Content, Unreadable, close, opened
+from tayori.programs.daemons.rounds import Deliverer, Job
 
 READ = 1 << 20
 ROUND = 8 << 20
@@ -67,156 +58,6 @@ class _Connection:
         return self.closed or bool(self.poll.poll(0))
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One Deliver until its Done."""
-
-    connection: _Connection
-    request: Deliver
-    results: list[Result] = field(default_factory=list)
-    content: Content = b""
-
-    def end(self) -> None:
-        """Close what was opened for it."""
-        close(self.content)
-        self.content = b""
-
-
-@dataclass(slots=True, eq=False)
-class _Locked:
-    """An mbox delivery that waits for somebody else's lock. `due` is monotonic seconds."""
-
-    job: _Job
-    place: Place
-    target: Target
-    attempts: int
-    due: float
-
-
-class Deliverer:
-    """Does rounds of deliveries; knows nothing of sockets. Answers are left in each job's `results`."""
-
-    def __init__(self, settings: Settings, single_user: bool, owner: int) -> None:
-        """`owner`: the user whose content files are read."""
-        self.rights = Rights(single_user)
-        self._local = LocalMailboxes(settings, Users.configured(settings))
-        self._virtual = VirtualMailboxes(settings, self.rights.fixed)
-        self._locks = {
-            "local": _locks(settings, "mailbox_delivery_lock"),
-            "virtual": _locks(settings, "virtual_mailbox_lock"),
-        }
-        self._attempts = settings.number("deliver_lock_attempts")
-        self._delay = settings.seconds("deliver_lock_delay")
-        self._stale = settings.seconds("stale_lock_time")
-        self.waiting: list[_Locked] = []
-        self._contents = Layout.of(settings).queue / "content"
-        self._owner = owner
-
-    def round(self, jobs: list[_Job]) -> None:
-        """Deliver everything in `jobs`; "sent" only after the sync. mbox files that are locked stay in `waiting`."""
-        by_user: dict[tuple[int, int], list[tuple[_Job, Target, Place]]] = {}
-        count = 0
-        for job in jobs:
-            if not self._open(job):
-                continue
-            for target in job.request.targets:
-                place = self._local.place(target) if target.kind == "local" else self._virtual.place(target)
-                if isinstance(place, Result):
-                    job.results.append(place)
-                else:
-                    by_user.setdefault((place.uid, place.gid), []).append((job, target, place))
-                    count += place.maildir
-        batch = Batch(self.rights, count)
-        for (uid, gid), entries in by_user.items():
-            try:
-                self.rights.become(uid, gid)
-            except OSError as error:
-                self.rights.root()
-                for job, target, place in entries:
-                    job.results.append(place.failed(target, error, "4.3.0"))
-                continue
-            for job, target, place in entries:
-                self._one(batch, job, target, place)
-        self.rights.root()
-        for key, result in batch.sync():
-            assert isinstance(key, _Job)
-            key.results.append(result)
-
-    def _open(self, job: _Job) -> bool:
-        """Get at the content; False when it cannot be had, which is the answer then."""
-        request = job.request
-        job.content = request.content
-        if not request.size:
-            return True
-        try:
-            job.content = opened(f"{self._contents}/{request.number:X}", request.size, self._owner)
-        except Unreadable as error:
-            _log.error("%X: %s", request.number, error)
-            text = "queue file read error"
-            job.results += [Result(target.n, "deferred", "4.3.0", text) for target in request.targets]
-            return False
-        return True
-
-    def _one(self, batch: Batch, job: _Job, target: Target, place: Place) -> None:
-        """One target, with the recipient's rights."""
-        result: Result | None
-        if place.home and (missing := _home_missing(target, place.home)):
-            result = missing
-        elif place.maildir:
-            result = batch.add(job, place, target, job.content, job.request.recovered)
-        else:
-            result = self._append(job, target, place, 1)
-        if result is not None:
-            job.results.append(result)
-
-    def _append(self, job: _Job, target: Target, place: Place, attempt: int) -> Result | None:
-        """One attempt at an mbox file; None when it is locked and will be tried again."""
-        try:
-            locks = self._locks[target.kind]
-            return mbox.deliver(place, target, job.content, self.rights, locks, self._stale)
-        except mbox.Busy as busy:
-            if attempt >= self._attempts:
-                return place.failed(target, busy.text)
-            self.waiting.append(_Locked(job, place, target, attempt, time.monotonic() + self._delay))
-            return None
-
-    def again(self, now: float, last: bool = False) -> list[_Job]:
-        """Try those whose time has come (all, for the last time, when stopping); the jobs that got an answer."""
-        due = [locked for locked in self.waiting if last or locked.due <= now]
-        self.waiting = [locked for locked in self.waiting if not last and locked.due > now]
-        answered: list[_Job] = []
-        for locked in due:
-            attempt = self._attempts if last else locked.attempts + 1
-            with self.rights.of(locked.place.uid, locked.place.gid):
-                result = self._append(locked.job, locked.target, locked.place, attempt)
-            if result is not None:
-                locked.job.results.append(result)
-                answered.append(locked.job)
-        self.rights.root()
-        return answered
-
-    def forget(self, gone: Callable[[_Connection], bool]) -> None:
-        """Nobody waits for an answer any more: no mbox file of theirs is waited for."""
-        for locked in self.waiting:
-            if gone(locked.job.connection):
-                locked.job.end()
-        self.waiting = [locked for locked in self.waiting if not gone(locked.job.connection)]
-
-
-def _locks(settings: Settings, name: str) -> tuple[str, ...]:
-    return tuple(lock for lock in settings.items(name) if lock in mbox.LOCKS)
-
-
-def _home_missing(target: Target, home: str) -> Result | None:
-    """require_home_directory (local(8))."""
-    try:
-        os.stat(home)
-    except OSError as error:
-        text = f"cannot access home directory {home}: {error.strerror}"
-        return Result(target.n, "deferred", "4.3.0", text)
-    return None
-
-
 class _Server:
     """The socket side: workers come and go, requests become jobs, results become answers."""
 
@@ -234,7 +75,7 @@ class _Server:
         self._allowed = allowed
         self._selector = selectors.DefaultSelector()
         self._connections: set[_Connection] = set()
-        self._large: deque[_Job] = deque()
+        self._large: deque[Job[_Connection]] = deque()
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ)
         self._selector.register(wake, selectors.EVENT_READ)
@@ -249,7 +90,7 @@ class _Server:
             self._round(self._turn(self._ready(0.0 if self._large else timeout)))
         self._finish()
 
-    def _turn(self, jobs: list[_Job]) -> list[_Job]:
+    def _turn(self, jobs: list[Job[_Connection]]) -> list[Job[_Connection]]:
         """What is done now: all that is small, and of the large as many as fit."""
         self._large += [job for job in jobs if job.request.size]
         now = [job for job in jobs if not job.request.size] if self._large else jobs
@@ -259,29 +100,29 @@ class _Server:
             now.append(self._large.popleft())
         return now
 
-    def _living(self, jobs: list[_Job]) -> list[_Job]:
+    def _living(self, jobs: list[Job[_Connection]]) -> list[Job[_Connection]]:
         """The jobs of those who still want them: see above."""
-        gone = {connection for connection in {job.connection for job in jobs} if connection.gone()}
+        gone = {connection for connection in {job.asker for job in jobs} if connection.gone()}
         for connection in gone:
             self._close(connection)
-        return [job for job in jobs if job.connection not in gone] if gone else jobs
+        return [job for job in jobs if job.asker not in gone] if gone else jobs
 
-    def _round(self, jobs: list[_Job]) -> None:
+    def _round(self, jobs: list[Job[_Connection]]) -> None:
         jobs = self._living(jobs)
         if jobs:
             self._deliverer.round(jobs)
-        answered: list[_Job] = []
+        answered: list[Job[_Connection]] = []
         if self._deliverer.waiting:
-            self._deliverer.forget(_Connection.gone)
+            self._deliverer.forget_gone()
             answered = self._deliverer.again(time.monotonic())
         if jobs or answered:
             # every change of rights has cut the tie to the master
             self._tied()
         self._answer(jobs + answered)
 
-    def _ready(self, timeout: float | None) -> list[_Job]:
+    def _ready(self, timeout: float | None) -> list[Job[_Connection]]:
         """Wait for workers, take everything that they have sent."""
-        jobs: list[_Job] = []
+        jobs: list[Job[_Connection]] = []
         for key, events in self._selector.select(timeout):
             if key.fileobj is self._listener:
                 self._accept()
@@ -312,7 +153,7 @@ class _Server:
         self._connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
 
-    def _read(self, connection: _Connection, jobs: list[_Job]) -> None:
+    def _read(self, connection: _Connection, jobs: list[Job[_Connection]]) -> None:
         """Read until the socket is empty, or enough for one round."""
         taken = 0
         while taken < ROUND:
@@ -327,23 +168,23 @@ class _Server:
                 return
             taken += len(data)
             try:
-                jobs += [_Job(connection, _DELIVER.decode(payload)) for payload in connection.frames.feed(data)]
+                jobs += [Job(connection, _DELIVER.decode(payload)) for payload in connection.frames.feed(data)]
             except (ipc.BadFrame, msgspec.DecodeError) as error:
                 _log.warning("closed a connection: %s", error)
                 self._close(connection)
                 return
 
-    def _answer(self, jobs: list[_Job]) -> None:
+    def _answer(self, jobs: list[Job[_Connection]]) -> None:
         """Send the Done of each job that has all its results."""
         touched: set[_Connection] = set()
         for job in jobs:
             if len(job.results) < len(job.request.targets):
                 continue
             job.end()
-            if not job.connection.closed:
+            if not job.asker.closed:
                 done = Done(job.request.seq, tuple(job.results))
-                job.connection.out += ipc.pack(ipc.encode(done))
-                touched.add(job.connection)
+                job.asker.out += ipc.pack(ipc.encode(done))
+                touched.add(job.asker)
         for connection in touched:
             self._flush(connection)
 
