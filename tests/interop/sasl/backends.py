@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from interop.sasl import servers
+from interop.sasl import matrix, servers
 from interop.sasl.peers import PASSWORD, running, short_folder, system_user, tayori_saslauthd, wait_for
 from support.kdc import Kdc
 from support.peers import missing, need_root, require
@@ -167,10 +167,43 @@ def ldapdb() -> Iterator[Store]:
         )
 
 
+DOVECOT = """
+auth_mechanisms = {mechanisms}
+auth_realms = mail.example.com
+auth_username_format = %Ln
+auth_krb5_keytab = {kdc.keytab_path}
+auth_gssapi_hostname = localhost
+import_environment = TZ KRB5_CONFIG={kdc.env[KRB5_CONFIG]} KRB5RCACHEDIR={kdc.env[KRB5RCACHEDIR]}
+passdb {{
+  driver = oauth2
+  args = {folder}/oauth2.conf
+  mechanisms = oauthbearer xoauth2
+}}
+"""
+OAUTH2 = """
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={folder}/keys/
+username_attribute = {attribute}
+"""
+
+
+def oauth2_of(folder: Path, tokens: Store, attribute: str = "sub") -> None:
+    """Dovecot's configuration of tokens, checked with the key that they were signed with; `attribute` is the name."""
+    (folder / "keys/default/ES256").mkdir(parents=True)
+    (folder / "keys/default/ES256/default").write_text(tokens.public)
+    (folder / "oauth2.conf").write_text(OAUTH2.format(folder=folder, attribute=attribute))
+
+
 @contextmanager
 def dovecot() -> Iterator[Store]:
-    with servers.dovecot() as peer:
-        yield Store("", main={"smtpd_sasl_type": "dovecot", "smtpd_sasl_path": f"{peer.folder}/auth"})
+    if not Path("/usr/lib/dovecot/modules/auth/libmech_gssapi.so").exists():
+        missing("dovecot-gssapi is not installed")
+    with short_folder() as folder, tickets() as (kdc, env, false_env), oauth() as tokens:
+        oauth2_of(folder, tokens)
+        names = " ".join(matrix.served("dovecot")).lower()
+        with servers.dovecot(DOVECOT.format(mechanisms=names, kdc=kdc, folder=folder)) as peer:
+            main = {"smtpd_sasl_type": "dovecot", "smtpd_sasl_path": f"{peer.folder}/auth"}
+            yield Store("", main=main, token=tokens.token, client_env=env, false_env=false_env)
 
 
 @contextmanager
@@ -239,16 +272,23 @@ def none() -> Iterator[Store]:
 def keytab() -> Iterator[Store]:
     """A key of our own and taro's ticket; and a ticket of another KDC that answers in the same realm's name."""
     need_gssapi()
-    with short_folder() as folder, Kdc(folder / "real") as kdc, Kdc(folder / "false") as false:
-        tickets = []
-        for each in (kdc, false):
-            each.user("taro", PASSWORD)
-            each.keytab("smtp/localhost")
-            tickets.append({**each.env, "KRB5CCNAME": each.ticket("taro", PASSWORD)})
+    with tickets() as (kdc, client_env, false_env):
         # no back end: nobody makes the account file that would be asked
         conf = f"mech_list: gssapi\nkeytab: {kdc.keytab_path}\n"
         env = {name: value for name, value in kdc.env.items() if name != "KRB5_KTNAME"}
-        yield Store(conf, main={"myhostname": "localhost"}, env=env, client_env=tickets[0], false_env=tickets[1])
+        yield Store(conf, main={"myhostname": "localhost"}, env=env, client_env=client_env, false_env=false_env)
+
+
+@contextmanager
+def tickets() -> Iterator[tuple[Kdc, dict[str, str], dict[str, str]]]:
+    """A KDC with a key for smtp/localhost, the environment of taro's ticket, and that of a false KDC's ticket."""
+    with short_folder() as folder, Kdc(folder / "real") as kdc, Kdc(folder / "false") as false:
+        found = []
+        for each in (kdc, false):
+            each.user("taro", PASSWORD)
+            each.keytab("smtp/localhost")
+            found.append({**each.env, "KRB5CCNAME": each.ticket("taro", PASSWORD)})
+        yield kdc, found[0], found[1]
 
 
 def need_gssapi() -> None:

@@ -15,6 +15,7 @@ from interop.sasl.pki import Pki
 from support.peers import require
 
 SECONDS = 20
+TOKENS = ("OAUTHBEARER", "XOAUTH2")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def curl(login: Login) -> bool:
         more = ["--cert", own, "--login-options", "AUTH=EXTERNAL", "-u", f"{login.user}:"]
     elif login.mechanism == "GSSAPI":
         more = ["--login-options", "AUTH=GSSAPI", "-u", ":"]
-    elif login.token:
+    elif login.mechanism in TOKENS:
         more = ["--login-options", f"AUTH={login.mechanism}", "-u", login.user, "--oauth2-bearer", login.token]
     said = run(
         login, require("curl"), "-sv", "--ssl-reqd", "--cacert", str(login.pki.authority), *more,
@@ -126,7 +127,7 @@ def msmtp(login: Login) -> bool:
     lines = [
         "account default", "host localhost", f"port {login.port}", "tls on", "tls_starttls on",
         f"tls_trust_file {login.pki.authority}", "from client@example.org", f"auth {login.mechanism.lower()}",
-        f"user {login.user}", f"password {login.token or login.password}",
+        f"user {login.user}", f"password {login.token if login.mechanism in TOKENS else login.password}",
     ]  # fmt: skip
     if login.mechanism == "EXTERNAL":
         own = login.certificate or login.pki.client

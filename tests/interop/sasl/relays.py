@@ -80,11 +80,6 @@ service submission-login {{
   }}
 }}
 """
-OAUTH2 = """
-introspection_mode = local
-local_validation_key_dict = fs:posix:prefix={folder}/keys/
-username_attribute = email
-"""
 
 
 @dataclass
@@ -158,9 +153,7 @@ def dovecot(given: Means, sink: int) -> Iterator[int]:
         if not Path("/usr/lib/dovecot", file).exists():
             missing(f"{package} is not installed")
     folder, port = given.folder, free_port()
-    (folder / "keys/default/ES256").mkdir(parents=True)
-    (folder / "keys/default/ES256/default").write_text(given.tokens.public)
-    (folder / "oauth2.conf").write_text(OAUTH2.format(folder=folder))
+    backends.oauth2_of(folder, given.tokens, "email")
     names = " ".join(matrix.reached("dovecot")).lower()
     more = SUBMISSION.format(
         keys=given.keys, sink=sink, env=given.kdc.env, mechanisms=names, keytab=given.kdc.keytab_path, folder=folder,

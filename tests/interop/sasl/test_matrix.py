@@ -95,17 +95,19 @@ def test_logins(backend: str, tmp_path: Path) -> None:
 
         # a right login after each wrong one keeps delays away
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(check, *zip(*((m, c) for m in served for c in matrix.clients(m)), strict=True)))
+            answers = list(
+                pool.map(check, *zip(*((m, c) for m in served for c in matrix.clients(m, backend)), strict=True))
+            )
         assert not list(chain.from_iterable(answers)), server.log()[-6000:]
         for name in served:
-            if not matrix.clients(name):
+            if not matrix.clients(name, backend):
                 why = deliver(server.port, tmp_path, name, "wrong-one")
                 assert "535 5.7.8" in why, (name, why)
                 assert deliver(server.port, tmp_path, name) == ""
 
         line = r"login method={} user=\S+ client=127\.0\.0\.1 backend=\S+ result={}"
         for name in served:
-            if matrix.clients(name):
+            if matrix.clients(name, backend):
                 wait_for_line(server, line.format(name, "accepted"))
         if not {"EXTERNAL"} & set(served):  # where a client has nothing to offer it does not ask
             wait_for_line(server, line.format(r"\S+", r"refused \(.+\)"))
