@@ -172,6 +172,7 @@ class _Worker:
             history=intake.history,
             status=StatusFilter(settings, house.tables, self.plan.log.line),
             digits=settings.number("delay_logging_resolution_limit"),
+            nobody=settings.text("double_bounce_sender"),
             ways_out=WaysOut(settings, house.tables, house.aliases, house.finder, house.resolver),
         )
 

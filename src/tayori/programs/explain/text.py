@@ -32,6 +32,7 @@ KINDS = {
 }
 TARGETS = {
     "delivered": N_("{address} is delivered to {where}"),
+    "discarded": N_("{address} is the sender of this server's own reports: what comes for it is thrown away"),
     "forwarded": N_("a copy goes on to {address}"),
     "deferred": N_("{address} would wait in the queue: {where}"),
     "bounced": N_("{address} would be returned to the sender: {where}"),

@@ -24,7 +24,7 @@ from tayori.delivery.smtp import SmtpAgent
 from tayori.delivery.virtual import VirtualMailboxes
 from tayori.policy.log import effect_lines
 from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
-from tayori.programs.daemons.dispatch.dispatcher import AT_ONCE
+from tayori.programs.daemons.dispatch.dispatcher import AT_ONCE, DISCARDED
 from tayori.programs.daemons.dispatch.ended import Ended, Work
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
 from tayori.programs.daemons.layout import Layout
@@ -180,7 +180,10 @@ class Explainer:
         agent = self.house.agents.get(transport)
         if isinstance(agent, SmtpAgent) and play.question.dns:
             hosts = await destinations(agent, DnsNames(self.settings, self.house.dns), nexthop)
-        if program in AT_ONCE:
+        nobody = self.settings.text("double_bounce_sender").lower()
+        if program == "local" and found.address.rpartition("@")[0].lower() == nobody:
+            targets = (Target(address, "discarded", DISCARDED.text, DISCARDED.enhanced),)
+        elif program in AT_ONCE:
             end = AT_ONCE[program](nexthop)
             targets = (Target(address, _status(end), end.text, end.enhanced),)
         elif program in ("local", "virtual"):

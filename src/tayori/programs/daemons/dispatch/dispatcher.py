@@ -41,6 +41,8 @@ LOST_WAIT = 300
 """Seconds between two looks for a content file that is not there."""
 POLL = 1.0
 AT_ONCE: dict[str, Callable[[str], DeliveryOutcome]] = {"error": error, "retry": retry, "discard": discard}
+DISCARDED = Delivered("undeliverable postmaster notification discarded", relay="none")
+"""What becomes of mail to double_bounce_sender: whoever it comes from, an answer would go round in a circle."""
 _log = logging.getLogger("tayori.qmgr")
 
 
@@ -69,8 +71,10 @@ class Dispatcher:
         ways_out: WaysOut | None = None,
         status: StatusFilter | None = None,
         digits: int = 2,
+        nobody: str = "",
     ) -> None:
-        """`digits`: delay_logging_resolution_limit."""
+        """`digits`: delay_logging_resolution_limit. `nobody`: double_bounce_sender."""
+        self._nobody = nobody.lower()
         self._status = status or None
         self._digits = digits
         self._ways_out = ways_out if ways_out is not None and ways_out.active else None
@@ -238,6 +242,9 @@ class Dispatcher:
                 original = recipient.original or recipient.address
                 recipient = msgspec.structs.replace(recipient, address=resolved.address, original=original)
             program = self._programs.program(resolved.transport)
+            if program == "local" and recipient.address.rpartition("@")[0].lower() == self._nobody:
+                ended.append(Ended(recipient, DISCARDED, "qmgr"))
+                continue
             if program == "local" and self._ways_out is not None:
                 way = await self._ways_out.find(recipient, resolved, work.message.sender)
                 if isinstance(way, Deferred):
