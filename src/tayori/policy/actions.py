@@ -59,6 +59,9 @@ class Actions:
             return simple(self, run, text, about)
         message = MESSAGE.get(name)
         if message is not None:
+            if run.facts.stage in (Stage.VRFY, Stage.ETRN) and name not in ("INFO", "WARN"):
+                run.note(f"{name} {text}".rstrip(), "there is no message here")
+                return None
             return message(run, name, text, about)
         coded = _CODED.match(value)
         if coded is not None:

@@ -274,7 +274,7 @@ class Cleanup:
         found = next((one for one in header if one.name == "message-id"), None)
         recipients = cleaned.recipients
         if findings.redirect:
-            recipients = tuple(replace(one, address=findings.redirect) for one in recipients[:1])
+            recipients = tuple(replace(one, address=findings.redirect) for one in recipients[-1:])
         elif findings.bcc:
             pairs = [(one.address, one) for one in recipients]
             pairs += [(address, Rewritten(address, address, "NEVER")) for address in findings.bcc]

@@ -286,19 +286,20 @@ def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> t
     """access(5): PREPEND, REDIRECT, BCC, HOLD, FILTER."""
     if not effects:
         return incoming, NOTHING
-    trace, recipients, forced = incoming.trace, incoming.recipients, NOTHING
+    recipients, forced = incoming.recipients, NOTHING
+    top = b""
     for kind, value in effects:
         if kind == "PREPEND":
-            trace = value.encode("utf-8", "surrogateescape") + b"\n" + trace
+            top += value.encode("utf-8", "surrogateescape") + b"\n"
         elif kind == "REDIRECT":
-            recipients = (replace(recipients[0], address=value),)
+            recipients = (replace(recipients[-1], address=value),)
         elif kind == "BCC":
             recipients = (*recipients, Rewritten(value, value, "NEVER"))
         elif kind == "HOLD":
             forced = Forced(True, forced.filter)
         elif kind == "FILTER":
             forced = Forced(forced.hold, value)
-    return replace(incoming, trace=trace, recipients=recipients), forced
+    return replace(incoming, trace=top + incoming.trace, recipients=recipients), forced
 
 
 def _message(

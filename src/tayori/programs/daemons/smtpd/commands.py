@@ -36,14 +36,19 @@ async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | No
     words = argument.split(None, 1)
     if not words:
         return Reply(501, "", f"Syntax: {verb} hostname")
-    before = session.helo
-    session.helo = say.printable(words[0][:255])
+    before, session.helo = session.helo, say.printable(words[0][:255])
+
+    def accepted() -> None:
+        name, session.helo = session.helo, before  # what ends here began under the name of then
+        session.reset()
+        session.helo = name
+
     # what the lists and the log see as the protocol is the one before this command, as in Postfix
-    verdict = await session.judge(Stage.HELO if esmtp else Stage.PLAIN_HELO, session.service.policy.helo)
+    stage = Stage.HELO if esmtp else Stage.PLAIN_HELO
+    verdict = await session.judge(stage, session.service.policy.helo, accepted=accepted)
     if verdict.reply is not None and not verdict.permitted:
         session.helo = before  # a refused one changes nothing: a transaction under way goes on
         return session.soften(verdict.reply)
-    session.reset()
     session.esmtp = esmtp
     return None
 

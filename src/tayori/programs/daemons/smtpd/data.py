@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from tayori.policy.facts import Stage
+from tayori.policy.policy import PERMITTED
 from tayori.policy.verdict import Action
 from tayori.programs.daemons.smtpd import large
 from tayori.programs.daemons.smtpd.commands import on_message
@@ -27,7 +28,8 @@ async def data(session: Session, argument: bytes) -> Reply | None:
         return say.NEED_RCPT if transaction is None else say.NO_VALID_RECIPIENTS
     if argument:
         return say.DATA_SYNTAX
-    verdict = await session.judge(Stage.DATA, session.service.policy.data)
+    # a message that is thrown away anyway passes (access(5) DISCARD)
+    verdict = PERMITTED if transaction.discard else await session.judge(Stage.DATA, session.service.policy.data)
     if verdict.reply is not None and not verdict.permitted:
         return session.soften(verdict.reply)
     kept = on_message(verdict)
@@ -85,13 +87,15 @@ async def _finish(session: Session, received: Received, started: float) -> Reply
         session.note(f"warning: {transaction.queue_id}: queue file size limit exceeded")
         return say.BODY_TOO_LARGE
     transaction = session.transaction = replace(transaction, size=body.size)
+    if transaction.discard:
+        return Reply(250, "2.0.0", f"Ok: queued as {transaction.queue_id}")
     verdict = await session.judge(Stage.END_OF_DATA, session.service.policy.end_of_data)
     if verdict.reply is not None and not verdict.permitted:
         return verdict.reply
     kept = on_message(verdict)
     if kept:
         transaction = replace(transaction, effects=transaction.effects + kept)
-    if verdict.action is Action.DISCARD or transaction.discard:
+    if verdict.action is Action.DISCARD:
         return Reply(250, "2.0.0", f"Ok: queued as {transaction.queue_id}")
     return await session.service.intake.receive(
         Envelope(

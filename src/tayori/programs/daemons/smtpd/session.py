@@ -136,9 +136,15 @@ class Session:
         if not verdict.permitted:
             self.note(log_line(verdict, facts, self.peer))
 
-    async def judge(self, stage: Stage, ask: Callable[[Facts], Awaitable[Verdict]]) -> Verdict:
-        """Ask the policy at a stage, if it has anything to ask there; logs what it says."""
+    async def judge(
+        self,
+        stage: Stage,
+        ask: Callable[[Facts], Awaitable[Verdict]],
+        accepted: Callable[[], None] = lambda: None,
+    ) -> Verdict:
+        """Ask the policy at a stage, if it has anything to ask there; does `accepted`, then logs what it says."""
         if not self.service.policy.asks(stage):
+            accepted()
             return PERMITTED
         level = PENDING.get(stage)
         if level is not None:
@@ -147,6 +153,8 @@ class Session:
         verdict = await ask(facts)
         if level is not None:
             self._pending[level] = verdict.pending
+        if verdict.permitted:
+            accepted()
         self.note_verdict(verdict, facts)
         return verdict
 
