@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
@@ -154,6 +155,10 @@ class PipeAgent:
     ) -> Ended:
         account = self._account
         loop = asyncio.get_running_loop()
+        rights: dict[str, Any] = {}
+        if account.change:
+            # uvloop has no such arguments, but only the pipe process changes users, and it does without uvloop
+            rights = {"user": account.uid, "group": account.gid, "extra_groups": [account.gid]}
         transport, running = await loop.subprocess_exec(
             lambda: _Running(loop.create_future(), loop.create_future()),
             *argv,
@@ -163,9 +168,7 @@ class PipeAgent:
             cwd=self._directory or "/",
             env=self._environment,
             start_new_session=True,
-            user=account.uid if account.change else None,
-            group=account.gid if account.change else None,
-            extra_groups=[account.gid] if account.change else None,
+            **rights,
         )
         try:
             if feeder is not None:
@@ -349,8 +352,7 @@ def meaning(ended: Ended, program: str, relay: str) -> DeliveryOutcome:
 
 def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
     """The message to the command; one that does not read all of it may still succeed, as pipe(8) allows."""
-    pipe = transport.get_pipe_transport(0)
-    assert isinstance(pipe, asyncio.WriteTransport)
+    pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
     pipe.write(data)
     pipe.write_eof()
 

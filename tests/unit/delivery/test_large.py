@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from support.large import body, keep
 from support.sink import Sink
@@ -127,9 +128,18 @@ def test_smtp_never_ends_what_it_cannot_read(large: Stored) -> None:
         assert isinstance(attempt[1], DeferredDelivery) and sink.messages == []
 
 
-def pipe(content: Stored, *args: str, limit: int = 10) -> object:
+def pipe(content: Stored | bytes, *args: str, limit: int = 10, uv: bool = False) -> object:
     made = pipes.agent(*args, limit=limit)
-    return asyncio.run(made.deliver("nh", "me@a.example", content, (Recipient(1, "u@b.example"),)))[1]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uv else None) as runner:
+        return runner.run(made.deliver("nh", "me@a.example", content, (Recipient(1, "u@b.example"),)))[1]
+
+
+@pytest.mark.parametrize("large_one", [False, True], ids=["small", "large"])
+def test_pipe_in_a_worker(tmp_path: Path, large: Stored, large_one: bool) -> None:
+    """Where everything runs as one user, commands are run by the worker, whose loop is uvloop's."""
+    got = pipe(large if large_one else b"Subject: x\n\nx\n", "argv=/bin/sh", "-c", f"cat >{tmp_path}/got", uv=True)
+    assert isinstance(got, Delivered)
+    assert (tmp_path / "got").read_bytes() == (WHOLE if large_one else b"Subject: x\n\nx\n")
 
 
 @pytest.mark.parametrize("flags", ["", "flags=BDFORq>.", "flags=B."])
