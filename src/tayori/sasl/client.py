@@ -4,9 +4,9 @@ postconf(5) smtp_sasl_mechanism_filter, smtp_sasl_security_options, smtp_sasl_tl
 smtp_sasl_tls_verified_security_options, smtp_sasl_password_maps, smtp_sasl_password_result_delimiter,
 smtp_sender_dependent_authentication, send_cyrus_sasl_authzid; the same with lmtp_ for LMTP. Of what the server
 offers, what the filter leaves and what the options let through, the strongest that there are credentials for is
-taken; EXTERNAL (with smtp_tls_cert_file and the like) and GSSAPI (with a ticket) only where the map gives no password,
-or where the filter leaves nothing else. `ClientLogin` holds the rules, `PasswordMaps` finds credentials, and `Login` is
-one set of them with its rules, as `delivery.smtp_auth` asks for it.
+taken; EXTERNAL (with smtp_tls_cert_file and the like) and GSSAPI (with a ticket) only where the map gives no
+password, or where the filter leaves nothing else. `ClientLogin` holds the rules, `PasswordMaps` finds credentials,
+and `Login` is one set of them with its rules, as `delivery.smtp_auth` asks for it.
 """
 
 from __future__ import annotations
@@ -245,8 +245,8 @@ class PasswordMaps:
         )
         self._by_sender = settings.text(sender).lower() == "yes"
         self._delimiters = settings.text("recipient_delimiter")
-        self._random = random
-        self._clock = clock
+        # the service is part of digest-uri and of Kerberos' names: "lmtp" for LMTP
+        self._blank = ClientContext("", "", random, clock, service=prefix)
 
     async def find(self, nexthop: str, host: str, sender: str) -> Login | TempFail | None:
         """Credentials for a delivery; None: none are listed, so go on without AUTH."""
@@ -261,7 +261,7 @@ class PasswordMaps:
                 return answer
             if isinstance(answer, Found):
                 username, _, password = answer.value.partition(self._delimiter)
-                context = ClientContext(username, password, self._random, self._clock, host=host)
+                context = replace(self._blank, username=username, password=password, host=host)
                 if self._name_both:
                     context = replace(context, authzid=username)
                 return Login(self._rules, context, memory=self._memory)
@@ -280,7 +280,7 @@ class PasswordMaps:
                     token = await source.token()
                 except TokenTrouble as error:
                     return TempFail(str(error))
-                context = ClientContext(username, "", self._random, self._clock, host=host, token=token)
+                context = replace(self._blank, username=username, host=host, token=token)
                 return Login(self._rules, context, source)
         return None
 

@@ -144,6 +144,7 @@ FIELD_LACKS: dict[tuple[str, str, str], str] = {
 SERVERS = {
     "postfix": "Postfix 3.7 with Cyrus SASL and sasldb2",
     "dovecot": "Dovecot 2.3's submission server",
+    "cyrus": "Cyrus IMAP 3.6's lmtpd, by LMTP and TLS 1.2",
     "gsasl": "GNU SASL 2.2, `gsasl --server` behind a line of SMTP",
     "tayori": "tayori with a passwd-file, token, certificate and keytab",
 }
@@ -157,6 +158,10 @@ SERVER_LACKS: dict[str, dict[str, str]] = {
     "dovecot": _lack(
         (SCRAM_PLUS, "Dovecot 2.3 has no channel binding"),
         (("SCRAM-SHA-512",), _NOT_512),
+        (("ANONYMOUS",), "never used by a client that has credentials"),
+    ),
+    "cyrus": _lack(
+        (TOKENS, "libsasl2-modules 2.1.28 does not have it"),
         (("ANONYMOUS",), "never used by a client that has credentials"),
     ),
     "gsasl": _lack(

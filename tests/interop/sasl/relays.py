@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.sasl import backends, matrix, pki, servers
-from interop.sasl.peers import PASSWORD, connects, short_folder, wait_for
+from interop.sasl.peers import PASSWORD, connects, running, short_folder, wait_for
 from support.kdc import Kdc
 from support.peers import missing, need_root, require
 from support.ports import free_port
@@ -82,6 +84,38 @@ service submission-login {{
 """
 
 
+LMTPD = """
+configdirectory: {folder}/conf
+partition-default: {folder}/spool
+defaultpartition: default
+servername: localhost
+lmtp_admins: taro somebody
+autocreate_quota: 0
+autocreate_post: yes
+allowplaintext: yes
+sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_sasldb_path: {folder}/sasldb2
+sasl_mech_list: {mechanisms}
+sasl_keytab: {keytab}
+tls_server_cert: {folder}/server.pem
+tls_server_key: {folder}/server.pem
+tls_client_ca_file: {folder}/ca.pem
+tls_client_certs: optional
+tls_versions: tls1_2
+"""
+LMTPD_SERVICES = """
+START {{
+  recover cmd="ctl_cyrusdb -C {folder}/imapd.conf -r"
+}}
+SERVICES {{
+  lmtp cmd="lmtpd -C {folder}/imapd.conf" listen="127.0.0.1:{port}" prefork=0
+}}
+EVENTS {{
+}}
+"""
+
+
 @dataclass
 class Means:
     """What a client may have: certificates, a ticket (and one of a false KDC), a token for taro@HOST."""
@@ -141,6 +175,34 @@ def postfix(given: Means) -> Iterator[int]:
         yield port
     finally:
         subprocess.run([*command, "stop"], capture_output=True, timeout=60)
+
+
+@contextmanager
+def cyrus(given: Means) -> Iterator[int]:
+    """The port of Cyrus IMAP's lmtpd: the one server here that binds channels (tls-unique, so TLS 1.2)."""
+    need_root("Cyrus IMAP has a user of its own")
+    master, maker = require("master", "cyrus-imapd"), require("saslpasswd2", "sasl2-bin")
+    if not Path(master).parent.joinpath("lmtpd").exists():
+        missing("cyrus-common is not installed")
+    with short_folder() as folder:
+        for name in ("db", "proc", "socket", "log", "msg", "lock"):
+            (folder / "conf" / name).mkdir(parents=True)
+        (folder / "spool").mkdir()
+        file, port = folder / "sasldb2", free_port()
+        subprocess.run(
+            [maker, "-p", "-c", "-f", str(file), "-u", "localhost", "taro"], input=PASSWORD.encode(), check=True
+        )
+        for path in (given.keys.server, given.keys.authority):
+            shutil.copy(path, folder)
+        names = " ".join(name for name in matrix.reached("cyrus") if not name.endswith("-PLUS"))
+        conf = LMTPD.format(folder=folder, mechanisms=names, keytab=given.kdc.keytab_path)
+        (folder / "imapd.conf").write_text(conf)
+        (folder / "cyrus.conf").write_text(LMTPD_SERVICES.format(folder=folder, port=port))
+        subprocess.run(["chown", "-R", "cyrus:mail", str(folder)], check=True)
+        command = (master, "-C", f"{folder}/imapd.conf", "-M", f"{folder}/cyrus.conf", "-p", f"{folder}/pid", "-D")
+        with running(*command, env={**os.environ, **given.kdc.env}):
+            wait_for(lambda: connects(port))
+            yield port
 
 
 @contextmanager

@@ -91,6 +91,14 @@ def test_the_name_of_the_map_goes_along_with_a_certificate() -> None:
         assert found is not None and found[1].next(None) == response
 
 
+def test_the_service_of_lmtp_is_lmtp() -> None:
+    """It is part of DIGEST-MD5's digest-uri and of Kerberos' names; Cyrus's lmtpd refuses "smtp"."""
+    for prefix in ("smtp", "lmtp"):
+        settings = Settings.of({f"{prefix}_sasl_password_maps": "static:taro:pw"})
+        login = asyncio.run(PasswordMaps(settings, Tables(settings), prefix).find("x", "x", ""))
+        assert isinstance(login, Login) and login.context.service == prefix
+
+
 def test_a_step_that_hangs_ends_and_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow:
         complete, blocking, note = False, True, ""
