@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from tayori.queue.content import Content
-from tayori.queue.model import Message, QueueBroken, QueueFull, Settlement, Stored
+from tayori.queue.content import Content, Unreadable, stored
+from tayori.queue.model import ContentLost, Message, QueueBroken, QueueFull, Settlement, Stored
 from tayori.queue.spool import Copy, Spool
 from tayori.queue.store import Store, translate
 from tayori.queue.threads import in_thread
@@ -184,8 +184,16 @@ class SqliteQueue:
         return await self.call(lambda store: store.claim(now, limit, owner, room))
 
     async def content(self, number: int) -> Content:
-        """Content of a queued message. Raises KeyError, ContentLost, QueueBroken."""
-        return await self.call(lambda store: store.content(number))
+        """Content of a queued message. Raises KeyError when it is gone, ContentLost when its file is, QueueBroken."""
+        found = await self.call(lambda store: store.body(number))
+        if isinstance(found, bytes):
+            return found
+        try:
+            return await in_thread(stored, f"{self._contents}/{number:X}", found)
+        except Unreadable as error:
+            if not await self.call(lambda store: store.has_row(number)):
+                raise KeyError(number) from None
+            raise ContentLost(str(error)) from error
 
     def spool(self, number: int) -> Spool:
         """Where a large message goes while it comes in."""

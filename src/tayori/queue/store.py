@@ -20,11 +20,10 @@ from typing import Any
 import msgspec
 
 from tayori.queue import schema
-from tayori.queue.content import THRESHOLD, Content, Unreadable, stored, weight
+from tayori.queue.content import THRESHOLD, Content, weight
 from tayori.queue.lock import TurnLock
 from tayori.queue.model import (
     Attributes,
-    ContentLost,
     Message,
     QueueBroken,
     QueueFull,
@@ -283,28 +282,24 @@ class Store:
 
     def sweep(self, names: Iterable[str]) -> int:
         """Remove content files of these names that dead processes have left; how many."""
-        return sweep(self.content_folder, names, self._has_row)
+        return sweep(self.content_folder, names, self.has_row)
 
-    def _has_row(self, number: int) -> bool:
+    def has_row(self, number: int) -> bool:
+        """Whether the message is in the queue."""
         return self._db.execute("SELECT 1 FROM message WHERE number = ?", (number,)).fetchone() is not None
 
-    def content(self, number: int) -> Content:
-        """The content of a message. Raises KeyError when it is gone, ContentLost when its file is, QueueBroken when
-        it is unreadable."""
+    def body(self, number: int) -> bytes | int:
+        """The content of a message where it lies in a row, else its size. Raises KeyError when it is gone."""
         try:
             row = self._db.execute("SELECT body FROM content WHERE number = ?", (number,)).fetchone()
             if row is not None:
                 return bytes(row[0])
             row = self._db.execute("SELECT size FROM message WHERE number = ?", (number,)).fetchone()
-            if row is None:
-                raise KeyError(number)
-            return stored(str(self.content_path(number)), row[0])
-        except Unreadable as error:
-            if not self._has_row(number):
-                raise KeyError(number) from None
-            raise ContentLost(str(error)) from error
         except (sqlite3.Error, OSError) as error:
             raise translate(error) from error
+        if row is None:
+            raise KeyError(number)
+        return int(row[0])
 
     def page(self, after: int, limit: int) -> list[tuple[Message, bool]]:
         """Messages with number > `after` in order, each with whether a worker holds it; for listings."""
