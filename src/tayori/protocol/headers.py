@@ -36,6 +36,17 @@ class Field:
         return self.raw.partition(b":")[2].strip()
 
 
+def bounded(raw: bytes, limit: int, line: int = 2048) -> bytes:
+    """A field without the lines that begin beyond `limit` bytes (header_size_limit, as Postfix counts it); of a line
+    that goes on for more than `line` bytes there, that much."""
+    if len(raw) <= limit:
+        return raw
+    cut = raw.find(b"\n", limit, limit + line + 1)
+    if cut < 0:
+        cut = limit + line
+    return raw if cut >= len(raw) - 1 else raw[:cut] + b"\n" * raw.endswith(b"\n")
+
+
 def header_end(content: View) -> int:
     """Offset of the first byte that belongs to no header field (the empty line, where the message is well made).
 

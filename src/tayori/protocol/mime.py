@@ -93,6 +93,7 @@ def walk(
     elif _is_message(kind):
         header = "nested"
         kind = _Type()
+        at += content[at : at + 1] == b"\n"
     while at < len(content):
         if header:
             match = _FIELD.match(content, at)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tayori.config.settings import Settings
-from tayori.protocol.headers import Field
+from tayori.protocol.headers import Field, bounded
 from tayori.protocol.headers import fields as split_fields
 from tayori.protocol.mime import MIME_NAMES, walk
 from tayori.rewrite.results import Deferred
@@ -78,7 +78,7 @@ class Checks:
             if findings.stopped:
                 out.extend(header[number:])
                 break
-            name = "mime_header_checks" if self._mime and one.name in MIME_NAMES else "header_checks"
+            name = "mime_header_checks" if one.name in MIME_NAMES else "header_checks"
             raws = await self._ask(name, one.raw, "header", findings)
             if isinstance(raws, Deferred):
                 return raws
@@ -126,7 +126,7 @@ class Checks:
         maps = self._maps[name]
         if not text or not maps or findings.stopped:
             return raw
-        shown = text[: self._header_limit].decode("utf-8", "surrogateescape")
+        shown = bounded(text, self._header_limit).decode("utf-8", "surrogateescape")
         answer = await maps.lookup(shown)
         if isinstance(answer, TempFail):
             return Deferred(answer.why)

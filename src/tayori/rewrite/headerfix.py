@@ -13,7 +13,7 @@ from email.utils import formatdate
 
 from tayori.config.settings import Settings
 from tayori.protocol.address import quote
-from tayori.protocol.headers import Field, addresses, field, replace_addresses
+from tayori.protocol.headers import Field, addresses, bounded, field, replace_addresses
 from tayori.protocol.received import rfc5322_date
 from tayori.rewrite.mapping import HEADER_RECIPIENT, HEADER_SENDER, Canonical, Mapper
 from tayori.rewrite.results import Deferred
@@ -119,9 +119,9 @@ class HeaderFix:
         return f"{full_name} <{address}>"
 
     def trimmed(self, header: list[Field]) -> list[Field]:
-        """Fields longer than header_size_limit lose their excess."""
+        """Fields longer than header_size_limit lose the lines that begin beyond it."""
         return [
-            one if len(one.raw) <= self.size_limit else Field(one.name, one.raw[: self.size_limit].rstrip() + b"\n")
+            one if len(one.raw) <= self.size_limit else Field(one.name, bounded(one.raw, self.size_limit))
             for one in header
         ]
 
