@@ -136,6 +136,17 @@ def _has_open(pid: int, path: Path) -> bool:
     return any(os.readlink(fd) == str(path) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink())
 
 
+def test_a_stop_in_the_middle_of_data_leaves_nothing(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        client = Client(server).data()
+        client.sock.sendall((b"0" * 70 + b"\r\n") * 20_000)
+        until("its file is there", lambda: contents(server))
+        assert server.stop() == 0
+        assert client.rest().startswith("421 4.3.2")
+        server.start()
+        assert contents(server) == [] and server.mailbox("taro") == []
+
+
 def test_a_client_that_hangs_up_or_is_refused_leaves_nothing(tmp_path: Path) -> None:
     settings = {"message_size_limit": "3000000", "header_checks": "pcre:{ {/^X-Bad/ REJECT no} {/^X-Gone/ DISCARD} }"}
     with Server(tmp_path, settings) as server:
