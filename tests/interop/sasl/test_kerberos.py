@@ -21,7 +21,8 @@ from interop.sasl.peers import PASSWORD, short_folder, tayori_saslauthd
 from interop.sasl.test_saslauthd import cyrus_test
 from support.kdc import Kdc, misled
 from support.peers import require
-from support.server import Server
+from support.server import Server, mail_owner_exists
+from tayori.config import smtpdconf
 from tayori.sasl.mechanisms import MECHANISMS, ClientContext, ServerContext, gssapi
 from tayori.sasl.steps import Challenge, Failure, SaslError, Step, Success
 from tayori.sasl.verifiers.base import Accepted, TryLater, Verdict
@@ -120,6 +121,34 @@ def test_no_key_no_offer(tmp_path: Path, kdc: Kdc) -> None:
     with served(tmp_path / "second", kdc, f"keytab: {kdc.keytab_path}\n") as (server, _):
         assert "250-AUTH GSSAPI" in server.talk(["EHLO x", "QUIT"])[1]
         assert "accounts" not in server.log()
+
+
+@pytest.mark.root
+def test_a_keytab_that_mail_owner_may_not_read(tmp_path: Path, kdc: Kdc) -> None:
+    """What root could read when the server was set up does not count."""
+    if os.geteuid() != 0 or not mail_owner_exists():
+        pytest.skip("needs root: a mail_owner to be")
+    kdc.keytab_path.chmod(0o600)
+    with served(tmp_path, kdc) as (server, _):
+        assert not any("AUTH" in line for line in server.talk(["EHLO x", "QUIT"]))
+        where = "the keytab (keytab in smtpd.conf, KRB5_KTNAME)"
+        server.wait_log(f"GSSAPI is not offered: no key for smtp/localhost in {where}: Permission denied")
+
+
+def test_a_realm_that_ours_trusts(tmp_path: Path, kdc: Kdc) -> None:
+    """Its people are known by their whole principal: taro of elsewhere is not our taro."""
+    with served(tmp_path, kdc) as (server, login), Kdc(tmp_path / "away", "OTHER.EXAMPLE") as away:
+        away.user("taro", PASSWORD)
+        for each in (kdc, away):
+            each.user("krbtgt/EXAMPLE.COM@OTHER.EXAMPLE", "shared")
+        both = kdc.folder / "both.conf"
+        realm = f"[realms]\n  OTHER.EXAMPLE = {{\n    kdc = 127.0.0.1:{away.port}\n  }}\n"
+        both.write_text((kdc.folder / "krb5.conf").read_text().replace("[realms]\n", realm))
+        env = {**login.env, "KRB5_CONFIG": str(both), "KRB5CCNAME": away.ticket("taro", PASSWORD)}
+        assert curl(replace(login, env=env))
+        server.wait_log("login method=GSSAPI user=taro@OTHER.EXAMPLE client=127.0.0.1 backend=- result=accepted")
+        for whom in ("taro@EXAMPLE.COM", f"taro@{HOST}", "taro"):
+            assert not gsasl(replace(login, env=env, act_as=whom)), whom
 
 
 def test_the_keytab_of_import_environment(tmp_path: Path, kdc: Kdc) -> None:
@@ -246,7 +275,7 @@ def test_a_false_kdc_lets_nobody_in(kdc: Kdc) -> None:
             said = cyrus_test(mux, "taro", "the attacker's")
             assert "OK" not in said
             log = (folder / "s/log").read_text()
-            assert "our keytab cannot confirm that this is the real KDC" in log
+            assert "our keytab cannot confirm that it is the real KDC" in log
             assert "taro@EXAMPLE.COM for krbtgt" in false.log(), "it was asked, and gave a ticket"
 
 
@@ -256,8 +285,10 @@ def test_krb5_keytab_and_krb5_verify_principal(kdc: Kdc, monkeypatch: pytest.Mon
         monkeypatch.setenv(name, value)
 
     def ask(**conf: str) -> Verdict:
+        text = "".join(f"krb5_{name}: {value}\n" for name, value in conf.items())
+
         async def run() -> Verdict:
-            verifier = Kerberos(**conf)
+            verifier = Kerberos.from_conf(smtpdconf.parse(text, "saslauthd.conf"))
             try:
                 return await verifier.verify("taro", PASSWORD, "", "imap")
             finally:
@@ -269,10 +300,10 @@ def test_krb5_keytab_and_krb5_verify_principal(kdc: Kdc, monkeypatch: pytest.Mon
     assert (
         isinstance(alone, TryLater) and "no key for host in the keytab, so a false KDC could not be told" in alone.why
     )
-    assert isinstance(ask(principal="smtp", server="localhost"), Accepted)
+    assert isinstance(ask(verify_principal="smtp", servername="localhost"), Accepted)
     other = kdc.keytab("imap/localhost", kdc.folder / "imap.keytab")
-    assert isinstance(ask(keytab=str(other), server="localhost"), Accepted), "the client's own service"
-    assert isinstance(ask(keytab=str(other), principal="smtp", server="elsewhere"), TryLater)
+    assert isinstance(ask(keytab=str(other), servername="localhost"), Accepted), "the client's own service"
+    assert isinstance(ask(keytab=str(other), verify_principal="smtp", servername="elsewhere"), TryLater)
     assert isinstance(ask(keytab="/nonexistent"), TryLater)
 
 

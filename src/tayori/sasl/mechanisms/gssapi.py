@@ -55,7 +55,7 @@ def trouble(service: str, hostname: str, keytab: str) -> str:
         return NO_LIBRARY
     except gss.exceptions.GSSError as error:
         place = keytab or "the keytab (keytab in smtpd.conf, KRB5_KTNAME)"
-        return f"no key for {service}/{hostname} in {place}: {_text(error)}"
+        return f"no key for {service}/{hostname} in {place}: {words(error)}"
     return ""
 
 
@@ -76,7 +76,7 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
         own = _acceptor(gss, context.service, context.hostname, context.keytab)
         session = gss.SecurityContext(creds=own, usage="accept")
     except gss.exceptions.GSSError as error:
-        return Failure(f"no usable Kerberos key of our own: {_text(error)}", temporary=True)
+        return Failure(f"no usable Kerberos key of our own: {words(error)}", temporary=True)
     try:
         for _ in range(MAX_TOKENS):
             reply = session.step(token)
@@ -91,7 +91,7 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
         chosen: bytes = session.unwrap((yield Challenge(offer))).message
         principal, own_name = (utf8(bytes(n), "principal") for n in (session.initiator_name, session.target_name))
     except gss.exceptions.GSSError as error:
-        return Failure(f"GSSAPI: {_text(error)}")
+        return Failure(f"GSSAPI: {words(error)}")
     if len(chosen) < 4 or chosen[0] != NO_LAYER or any(chosen[1:4]) or len(chosen) > MAX_NAME:
         raise Broken("GSSAPI: the client asks for a security layer that was not offered")
     if principal.startswith(ANONYMOUS):
@@ -126,12 +126,13 @@ def speak(context: ClientContext, talk: ClientTalk) -> ClientDialogue:
         talk.complete = True
         yield session.wrap(bytes([NO_LAYER, 0, 0, 0]) + context.authzid.encode(), False).message
     except gss.exceptions.GSSError as error:
-        raise SaslError(f"GSSAPI: {_text(error)}") from error
+        raise SaslError(f"GSSAPI: {words(error)}") from error
 
 
-def _text(error: Exception) -> str:
-    """The library's words on one line."""
-    return " ".join(str(error).split())[:300]
+def words(error: Exception) -> str:
+    """The library's own on one line, without its general remark ("Unspecified GSS failure …") where there is more."""
+    whole = " ".join(str(error).split())
+    return (whole.rpartition("): ")[2] or whole)[:200]
 
 
 def server(context: ServerContext) -> ServerTalk:

@@ -100,7 +100,7 @@ class Kerberos:
             why = _NO.get(_code(error))
             if why:
                 return Refused(why, self.name)
-            return self._cannot(f"the KDC cannot be asked: {_text(error)}", foreign)
+            return self._cannot(f"the KDC cannot be asked: {gssapi.words(error)}", foreign)
         try:
             client = gss.SecurityContext(
                 name=own, creds=gss.Credentials(ticket.creds), mech=gss.MechType.kerberos, usage="initiate"
@@ -110,7 +110,9 @@ class Kerberos:
             # asked inside the try: the library keeps an error of `step` back until the next question
             confirmed = server.complete and bytes(server.initiator_name) == bytes(user)
         except gss.exceptions.GSSError as error:
-            return self._cannot(f"our keytab cannot confirm that this is the real KDC: {_text(error)}", foreign)
+            return self._cannot(
+                f"our keytab cannot confirm that it is the real KDC: {gssapi.words(error)}", foreign
+            )
         return Accepted(principal, self.name) if confirmed else self._cannot("a ticket for somebody else", foreign)
 
     def _cannot(self, why: str, foreign: bool) -> TryLater:
@@ -128,7 +130,7 @@ class Kerberos:
             try:
                 return own, gss.Credentials(name=own, usage="accept", mechs=[gss.MechType.kerberos], store=store)
             except gss.exceptions.GSSError as error:
-                why = _text(error)
+                why = gssapi.words(error)
         place = self._keytab or "the keytab"
         raise Trouble(f"no key for {self._principal} in {place}, so a false KDC could not be told: {why}")
 
@@ -152,8 +154,3 @@ def _code(error: Any) -> int:
 
 def _realm(name: Any) -> bytes:
     return bytes(name).rpartition(b"@")[2]
-
-
-def _text(error: Exception) -> str:
-    """The library's words on one line: what comes after its general remark."""
-    return " ".join(str(error).rpartition("): ")[2].split())[:150]
