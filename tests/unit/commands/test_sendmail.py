@@ -73,7 +73,7 @@ def test_the_envelope_that_is_asked_for(run: Run, server: ServerStub) -> None:
     assert question == {
         "op": "submit", "sender": "s@x.example", "full_name": "Full", "recipients": ["-odd@x", "b@y"],
         "extract": False, "body": "8BITMIME", "notify": "SUCCESS,FAILURE", "ret": "HDRS", "envid": "id1",
-        "verify": False, "trace": True,
+        "smtputf8": False, "verify": False, "trace": True,
     }  # fmt: skip
     assert content == MAIL
 
@@ -125,6 +125,8 @@ def test_words_that_are_options_and_words_that_are_not(
         (("-bv", "-t"), 64, "-t option cannot be used with -bv"),
         (("-qSx",), 64, "-qSx is not implemented"),
         (("-C", "/nonexistent", "a"), 78, "/nonexistent/main.cf"),
+        (("j\udcfcrgen@x.example",), 65, "the address j?rgen@x.example is not UTF-8"),
+        (("-f", "g\udce4rtner@x.example", "a@x.example"), 65, "the address g?rtner@x.example is not UTF-8"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -312,3 +314,15 @@ def test_parse_raises_for_usage() -> None:
     with pytest.raises(Failed) as caught:
         sendmail.parse(["-t", "-bs"])
     assert caught.value.code == 64
+
+
+def test_smtp_on_standard_input_knows_smtputf8(config: Path, server: ServerStub) -> None:
+    mail = [b"MAIL FROM:<g\xc3\xa4rtner@b.example> SMTPUTF8", b"RCPT TO:<c@d>", b"DATA", b"x", b"."]
+    main = (config / "main.cf").read_text()
+    (config / "main.cf").write_text(main + "smtputf8_enable = yes\n")
+    said = speak(config, b"EHLO me", *mail, b"MAIL FROM:<\xe4@b>", b"MAIL FROM:<a@b> SMTPUTF8=1", b"QUIT")
+    assert b"250 SMTPUTF8" in said and said[-2].startswith(b"555 5.5.4") and said[-3].startswith(b"500 5.5.2")
+    assert (server.asked[0][0]["sender"], server.asked[0][0]["smtputf8"]) == ("gärtner@b.example", True)
+    (config / "main.cf").write_text(main + "smtputf8_enable = no\n")
+    said = speak(config, b"EHLO me", mail[0], b"QUIT")
+    assert b"250 DSN" in said and said[-2].startswith(b"555 5.5.4")

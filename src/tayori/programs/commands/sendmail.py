@@ -51,6 +51,7 @@ class Call:
     extract: bool = False
     ignore_dots: bool = False
     body: str = ""
+    smtputf8: bool = False
     notify: str = ""
     ret: str = ""
     envid: str = ""
@@ -217,7 +218,13 @@ def _run(call: Call) -> int:
 
 
 def envelope(call: Call, recipients: list[str]) -> dict[str, object]:
-    """Frame 1 of a submission."""
+    """Frame 1 of a submission. Raises Failed for an address that is no UTF-8 (SMTPUTF8_README)."""
+    for address in (call.sender or "", *recipients):
+        try:
+            address.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = address.encode("utf-8", "replace").decode()
+            raise Failed(f"the address {shown} is not UTF-8", EX_DATAERR) from None
     return {
         "op": "submit",
         "sender": "" if call.sender is None else call.sender or "<>",
@@ -225,6 +232,7 @@ def envelope(call: Call, recipients: list[str]) -> dict[str, object]:
         "recipients": recipients,
         "extract": False,
         "body": call.body,
+        "smtputf8": call.smtputf8,
         "notify": call.notify,
         "ret": call.ret,
         "envid": call.envid,

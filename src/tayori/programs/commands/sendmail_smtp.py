@@ -14,6 +14,7 @@ from typing import BinaryIO
 from tayori.config.settings import Settings
 from tayori.programs.commands import sendmail
 from tayori.programs.commands.control import EX_DATAERR, EX_OK, EX_TEMPFAIL, Failed
+from tayori.protocol.smtp_commands import is_utf8
 
 LINE = 8192
 """Bytes of the longest command line."""
@@ -70,7 +71,10 @@ def serve(settings: Settings, source: BinaryIO, out: BinaryIO) -> int:
                 pass
             session.bad("500 5.5.2 Error: line too long")
             continue
-        verb, _, argument = line.decode("utf-8", "replace").strip().partition(" ")
+        if not is_utf8(line):
+            session.bad("500 5.5.2 Error: bad UTF-8 syntax")
+            continue
+        verb, _, argument = line.decode("utf-8").strip().partition(" ")
         command = _COMMANDS.get(verb.upper())
         if command is None:
             session.bad("500 5.5.2 Error: command not recognized")
@@ -95,8 +99,10 @@ def _ehlo(session: _Session, argument: str) -> None:
         session.bad("501 Syntax: EHLO hostname")
         return
     size = f"250-SIZE {session.limit}" if session.limit else "250-SIZE"
-    names = ("250-PIPELINING", size, "250-ENHANCEDSTATUSCODES", "250-8BITMIME", "250-DSN", "250 SMTPUTF8")
-    session.say(f"250-{session.name}", *names)
+    names = ["250-PIPELINING", size, "250-ENHANCEDSTATUSCODES", "250-8BITMIME", "250-DSN"]
+    if session.settings.flag("smtputf8_enable"):
+        names.append("250-SMTPUTF8")
+    session.say(f"250-{session.name}", *names[:-1], names[-1].replace("-", " ", 1))
 
 
 def _mail(session: _Session, argument: str) -> None:
@@ -138,7 +144,9 @@ def _parameters(session: _Session, text: str) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for word in text.split():
         name, _, value = word.partition("=")
-        if name.upper() not in _PARAMETERS:
+        if name.upper() not in _PARAMETERS or (
+            name.upper() == "SMTPUTF8" and (value or not session.settings.flag("smtputf8_enable"))
+        ):
             session.bad(f"555 5.5.4 Unsupported option: {name}")
             return None
         found[name.upper()] = value
@@ -188,6 +196,7 @@ def _submit(session: _Session, content: bytes) -> None:
     call = sendmail.Call(
         sender=session.sender, body=parameters.get("BODY", "").upper(), ret=parameters.get("RET", "").upper(),
         envid=parameters.get("ENVID", ""), notify=parameters.get("NOTIFY", "").upper(),
+        smtputf8="SMTPUTF8" in parameters,
     )  # fmt: skip
     try:
         identifier = sendmail.submit(session.settings, sendmail.envelope(call, session.recipients), content)

@@ -205,6 +205,7 @@ class Submit:
             drop=drop,
             uid=uid,
             body=str(request.get("body", "")),
+            smtputf8=request.get("smtputf8") is True,
             ret=str(request.get("ret", "")),
             envid=str(request.get("envid", "")),
             filter=self._filter,
