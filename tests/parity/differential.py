@@ -77,6 +77,7 @@ class Maker:
 
     dice: random.Random
     folder: Path
+    headers: bool = False
 
     def round(self) -> sc.Scenario:
         self.folder.mkdir(parents=True)
@@ -129,6 +130,8 @@ class Maker:
 
     def main(self) -> dict[str, str]:
         dice, chance = self.dice, self.chance
+        if self.headers:
+            return self.rewriting()
         main = {"smtpd_restriction_classes": "classy"}
         main["classy"] = self.restrictions(self.some([*CLIENT[:4], "check_sender_access {t}"], 1, 2))
         main["relay_domains"] = dice.choice(["", "rel.example", "rel.example, .rel.example", "$mydestination"])
@@ -169,6 +172,36 @@ class Maker:
                  "unknown_virtual_alias_reject_code", "access_map_defer_code", "plaintext_reject_code"]  # fmt: skip
         for name in self.some(codes, 0, 2):
             main[name] = dice.choice(["450", "550", "554", "451"])
+        self.addresses(main)
+        return main
+
+    def rewriting(self) -> dict[str, str]:
+        """Everybody may send; what changes in the header is the question."""
+        main = {
+            "smtpd_relay_restrictions": "permit",
+            "smtpd_recipient_restrictions": "reject_non_fqdn_recipient, permit_mynetworks, reject_unauth_destination",
+        }
+        main["smtpd_relay_restrictions"] = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+        main["smtpd_recipient_restrictions"] = ""
+        main["local_header_rewrite_clients"] = self.dice.choice(
+            ["permit_mynetworks", "static:all", "permit_sasl_authenticated", ""]
+        )
+        choices = {
+            "append_dot_mydomain": ["yes", "no"], "append_at_myorigin": ["yes", "no"], "remote_header_rewrite_domain": ["", "domain.invalid"],
+            "always_add_missing_headers": ["yes", "no"], "swap_bangpath": ["yes", "no"], "allow_percent_hack": ["yes", "no"],
+            "canonical_classes": ["envelope_sender, header_sender", "header_recipient", "envelope_recipient, header_sender"],
+            "propagate_unmatched_extensions": ["canonical", "canonical, virtual", ""], "undisclosed_recipients_header": ["", "To: x:;"],
+            "message_drop_headers": ["bcc, content-length, resent-bcc, return-path", "x-other, cc"], "header_from_format": ["standard", "obsolete"],
+            "masquerade_exceptions": ["root", "al, bob"], "compatibility_level": ["0", "2", "3.6"],
+        }  # fmt: skip
+        for name, values in choices.items():
+            if self.chance(40):
+                main[name] = self.dice.choice(values)
+        if self.chance(40):
+            rows = self.some(
+                ["alice@example.com out@public.example", "@example.com @public.example", "bob b@public.example"], 1, 3
+            )
+            main["smtp_generic_maps"] = self.table("generic", rows)
         self.addresses(main)
         return main
 
@@ -303,6 +336,37 @@ class Maker:
         kind = self.dice.choices([LOCAL, RELAY, VIRTUAL, MAILBOX, FOREIGN, ODD], [30, 12, 12, 6, 22, 18])[0]
         return self.dice.choice(kind)
 
+    def mailbox(self) -> str:
+        """An address as header fields have them, and as they should not."""
+        pick = self.dice.choice
+        name = pick(
+            [
+                "alice",
+                "bob",
+                "a.b",
+                '"a b"',
+                "x+y",
+                "",
+                "al",
+                "=?utf-8?q?x?=",
+                "user%site",
+                "site!user",
+                "'q'",
+                '"q\\"r"',
+            ]
+        )
+        domain = pick(["@example.com", "@EXAMPLE.com", "@foreign.example", "", "@nodot", "@localhost.example.com", "@[192.0.2.1]",
+                       "@example.com.", "@sub.foreign.example", "@old.example", " @ example.com"])  # fmt: skip
+        address = name + domain
+        return pick(["{}", "{}", "<{}>", "Some Body <{}>", '"Body, Some" <{}>', "{} (a comment)", "(pre) {}", "S. Body <{}>",
+                     "=?utf-8?B?w6Q=?= <{}>", "<@one.example,@two.example:{}>", "Group: {}, bob;", "Empty:;", "{} trailing", "<{}> x",
+                     "x <{}", "{},", ",{}", "a,,{}", "Two\n Lines <{}>", "{} (deep (er) comment)", "\"unclosed <{}>"]).format(address)  # fmt: skip
+
+    def odd_header(self) -> str:
+        name = self.dice.choice(["From", "To", "Cc", "Reply-To", "Sender", "Resent-To", "Errors-To", "Return-Receipt-To", "Bcc",
+                                 "Disposition-Notification-To", "Apparently-To", "X-Other", "Mail-Followup-To", "Resent-Sender"])  # fmt: skip
+        return f"{name}: " + ", ".join(self.mailbox() for _ in range(self.dice.randint(1, 3)))
+
     def transaction(self) -> list[tuple[str, str]]:
         dice, chance = self.dice, self.chance
         sender = dice.choice(["f@foreign.example", "alice@example.com", "", "bob@example.com", self.address()])
@@ -352,6 +416,11 @@ class Maker:
                 1,
                 6,
             )
+            if self.headers:
+                headers += [self.odd_header() for _ in range(dice.randint(1, 5))]
+                headers += self.some(["Content-Type: text/plain; charset=utf-8", "MIME-Version: 1.0", "X-Long: " + "a b " * 60,
+                                      "X-Tab:\tx\n\ty", "X-Blank: ", "Lines: 3", "Content-Length: 10", "Full-Name: X Y", "sTRANGE-case: X",
+                                      "No colon here", "X-Eight: \xe4", "Resent-Date: now", "Date: now"], 0, 2)  # fmt: skip
             body = self.some(["text", "hold me", "buy viagra", "secret line", "..dots", "From here on", ""], 1, 3)
             steps.append(("mail", "\n".join([*headers, "", *body])))
         else:
@@ -375,7 +444,7 @@ def play(scenario: sc.Scenario, ports: dict[str, int]) -> list[str]:
         heard = client.reply()
         if kind == "mail" and heard[-1].startswith("354"):
             body = "\r\n".join("." + line if line.startswith(".") else line for line in text.split("\n"))
-            client.send(body.encode() + b"\r\n.\r\n")
+            client.send(body.encode("latin-1") + b"\r\n.\r\n")
             heard += client.reply()
             client.send(b"RSET\r\n")  # differs on purpose: after a refusal at the end of DATA Postfix wants it
             client.reply()
@@ -420,6 +489,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=None)
+    parser.add_argument("--headers", action="store_true", help="easy rules, hard headers")
     options = parser.parse_args()
     sc.play = play  # type: ignore[assignment]
     root = options.keep or Path(tempfile.mkdtemp(prefix="tydiff", dir="/var/tmp"))
@@ -428,7 +498,7 @@ def main() -> int:
     bad = 0
     with TayoriRuns(root / "tayori") as tayori, PostfixRuns(root / "postfix") as postfix:
         for seed in range(options.seed, options.seed + options.rounds):
-            scenario = Maker(random.Random(seed), root / f"round{seed}").round()
+            scenario = Maker(random.Random(seed), root / f"round{seed}", options.headers).round()
             try:
                 theirs, their_mail = postfix.run(scenario)
                 ours, our_mail = tayori.run(scenario)

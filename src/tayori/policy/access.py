@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import split_items
 from tayori.policy.actions import Actions, Subject
-from tayori.policy.answers import Answer, Permit, Refusal, misconfigured
+from tayori.policy.answers import Answer, Permit, Refusal, lookup_failed, misconfigured
 from tayori.policy.networks import client_name
 from tayori.policy.rule import Resource, Rule
 from tayori.protocol.address import split_extension
-from tayori.rewrite.form import Form
+from tayori.rewrite.results import Deferred
+from tayori.rewrite.routes import Routes
 from tayori.tables.matchlist import parents_match
 from tayori.tables.outcome import Found, TempFail
 from tayori.tables.registry import partial_keys
@@ -37,7 +38,7 @@ SASL = "SASL login name"
 class Access:
     """`prepared` of every check_*_access: the table, and how keys are made."""
 
-    __slots__ = ("actions", "delimiters", "form", "null_key", "parents", "partial", "table")
+    __slots__ = ("actions", "delimiters", "null_key", "parents", "partial", "routes", "table")
 
     def __init__(self, compiler: Compiler, argument: str, origin: Origin | None) -> None:
         """Raises ConfigError for a table that cannot be used."""
@@ -50,7 +51,7 @@ class Access:
         self.partial = partial_keys(self.table)
         self.actions = Actions(compiler)
         self.parents = parents_match(settings, "smtpd_access_maps")
-        self.form = Form(settings)
+        self.routes = Routes(settings, compiler.services.classes)
         self.delimiters = settings.text("recipient_delimiter")
         self.null_key = settings.text("smtpd_null_access_lookup_key")
 
@@ -99,12 +100,26 @@ class Access:
         yield from self.domain(name.lower())
         yield from self.address(address)
 
-    def mail(self, address: str) -> Keys:
-        """A mail address."""
+    async def mail(self, run: Evaluation, rule: Rule, address: str, resource: Resource) -> Answer:
+        """Ask for a mail address: where its route ends; OK for one that may be routed on says nothing."""
+        about = Subject(address, resource.value)
+        if not address:
+            return await self.find(run, rule, self.addressed(address), about)
+        followed = await self.routes.follow(address)
+        if isinstance(followed, Deferred):
+            return lookup_failed(address, followed.why)
+        answer = await self.find(run, rule, self.addressed(followed.address), about)
+        if followed.suspicious and isinstance(answer, Permit):
+            run.note(address, "OK means nothing for an address with a route in it (allow_untrusted_routing)")
+            return None
+        return answer
+
+    def addressed(self, address: str) -> Keys:
+        """The keys of a mail address in standard form."""
         if not address:
             yield self.null_key, False
             return
-        local, _, domain = self.form.envelope(address).lower().rpartition("@")
+        local, _, domain = address.lower().rpartition("@")
         if not domain:
             return
         base = split_extension(local, self.delimiters)[0] if self.delimiters else local
@@ -157,7 +172,7 @@ async def check_sender_access(run: Evaluation, rule: Rule) -> Answer:
     if sender is None:
         return None
     access: Access = rule.prepared
-    return await access.find(run, rule, access.mail(sender), Subject(sender, Resource.SENDER.value))
+    return await access.mail(run, rule, sender, Resource.SENDER)
 
 
 async def check_recipient_access(run: Evaluation, rule: Rule) -> Answer:
@@ -166,7 +181,7 @@ async def check_recipient_access(run: Evaluation, rule: Rule) -> Answer:
     if recipient is None:
         return None
     access: Access = rule.prepared
-    return await access.find(run, rule, access.mail(recipient), Subject(recipient, Resource.RECIPIENT.value))
+    return await access.mail(run, rule, recipient, Resource.RECIPIENT)
 
 
 async def check_etrn_access(run: Evaluation, rule: Rule) -> Answer:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from tayori.config.origin import Origin
 from tayori.policy.answers import Answer, Refusal, lookup_failed
 from tayori.policy.rule import Function, Rule
-from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder
 from tayori.rewrite.results import AddressClass, Deferred
+from tayori.rewrite.routes import Routes
 from tayori.tables.maps import Maps
 
 if TYPE_CHECKING:
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from tayori.policy.evaluate import Evaluation
 
 
-MAX_ROUTES = 10
-
-
 class Owners:
     """`prepared`: the owners of sender addresses. `enabled`: smtpd_sasl_auth_enable."""
 
-    __slots__ = ("_finder", "_form", "_is_local", "_maps", "enabled")
+    __slots__ = ("_finder", "_maps", "_routes", "enabled")
 
     def __init__(self, compiler: Compiler, argument: str, origin: Origin | None) -> None:
         del argument, origin
@@ -34,8 +31,7 @@ class Owners:
             return found if isinstance(found, Deferred) else found.kind is AddressClass.LOCAL
 
         self.enabled = settings.flag("smtpd_sasl_auth_enable")
-        self._form = Form(settings)
-        self._is_local = is_local
+        self._routes = Routes(settings, classes)
         self._finder = Finder(settings, is_local)
         place = settings.origin("smtpd_sender_login_maps")
         self._maps = Maps(
@@ -44,27 +40,13 @@ class Owners:
 
     async def of(self, sender: str) -> tuple[str, ...] | Deferred | None:
         """Login names that own the address; None when nobody is named."""
-        address = await self._routed(self._form.envelope(sender))
-        if isinstance(address, Deferred):
-            return address
-        hit = await self._finder.find(self._maps, address)
+        followed = await self._routes.follow(sender)
+        if isinstance(followed, Deferred):
+            return followed
+        hit = await self._finder.find(self._maps, followed.address)
         if hit is None or isinstance(hit, Deferred):
             return hit
         return tuple(hit.found.value.replace(",", " ").split())
-
-
-    async def _routed(self, address: str) -> str | Deferred:
-        """`user%site` at a domain of ours is the user at that site, as resolving makes of it."""
-        for _ in range(MAX_ROUTES):
-            local, _at, domain = address.rpartition("@")
-            ours = await self._is_local(domain)
-            if isinstance(ours, Deferred):
-                return ours
-            inner = self._form.routing(local) if ours else None
-            if inner is None:
-                break
-            address = self._form.envelope("@".join(inner))
-        return address
 
 
 def login_mismatch(with_login: bool, without_login: bool, known_only: bool) -> Function:

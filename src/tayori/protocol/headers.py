@@ -61,6 +61,11 @@ def fields(header: bytes) -> list[Field]:
     return [Field(m.group(1).decode("ascii").lower(), m.group()) for m in _FIELD.finditer(header)]
 
 
+FOLD_AT = 70
+_CLOSING = {'"': '"', "(": ")", "<": ">", "[": "]"}
+_FOLD = re.compile(r"[ \t]*\n[ \t]*")
+
+
 def field(name: str, value: str) -> bytes:
     """`Name: value` as bytes, ended by a line end."""
     return f"{name}: {value}\n".encode("utf-8", "surrogateescape")
@@ -182,6 +187,42 @@ def _one(tokens: list[_Token], found: list[Span]) -> None:
         if left[2] != right[1] and left[0] != "@" and right[0] != "@":
             return
     found.append(Span(begin, tokens[-1][2], "".join(token[3] for token in tokens)))
+
+
+def members(value: str) -> list[str]:
+    """What stands between the commas of an address list, stripped and unfolded; commas in quotes, comments, angle and
+    square brackets part nothing."""
+    found: list[str] = []
+    start = at = 0
+    closing: list[str] = []
+    while at < len(value):
+        char = value[at]
+        if char == "\\":
+            at += 1
+        elif closing and char == closing[-1]:
+            closing.pop()
+        elif (char == "(" and closing[-1:] != ['"']) or (not closing and char in _CLOSING):
+            closing.append(_CLOSING[char])
+        elif char == "," and not closing:
+            found.append(value[start:at])
+            start = at + 1
+        at += 1
+    found.append(value[start:])
+    return [_FOLD.sub(" ", one.strip()) for one in found]
+
+
+def folded(label: str, value: str) -> str:
+    """`label: value`, an address list, in lines of less than FOLD_AT characters where commas allow it, LF ended: so
+    cleanup(8) writes what it has changed."""
+    first, *others = members(value)
+    out, line = "", f"{label}: {first}"
+    for one in others:
+        if len(line) + 2 + len(one) < FOLD_AT:
+            line += f", {one}"
+        else:
+            out += f"{line},\n"
+            line = f"\t{one}"
+    return f"{out}{line}\n"
 
 
 def replace_addresses(text: str, changes: list[tuple[Span, str]]) -> str:

@@ -32,7 +32,7 @@ COMMANDS: dict[str, Row] = {
         Row("HELO", last=True),
         Row("EHLO", last=True, clear=True),
         Row("STARTTLS", last=True, clear=True),
-        Row("AUTH", last=True, idle=True),
+        Row("AUTH", last=True),
         Row("MAIL"),
         Row("RCPT"),
         Row("DATA", last=True),

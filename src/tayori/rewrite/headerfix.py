@@ -13,7 +13,7 @@ from email.utils import formatdate
 
 from tayori.config.settings import Settings
 from tayori.protocol.address import quote
-from tayori.protocol.headers import Field, addresses, bounded, field, replace_addresses
+from tayori.protocol.headers import Field, addresses, bounded, field, folded, replace_addresses
 from tayori.protocol.received import rfc5322_date
 from tayori.rewrite.mapping import HEADER_RECIPIENT, HEADER_SENDER, Canonical, Mapper
 from tayori.rewrite.results import Deferred
@@ -160,7 +160,7 @@ class HeaderFix:
                 changes.append((span, address))
         if not changes:
             return one
-        text = f"{label}:{replace_addresses(value, changes)}"
+        text = folded(label, replace_addresses(value, changes))
         return Field(one.name, text.encode("utf-8", "surrogateescape"))
 
 

@@ -24,6 +24,8 @@ from tayori.tables.outcome import Found, TempFail
 from tayori.tables.registry import Tables
 
 MAX_ROUTES = 10
+REFUSING = ("error", "retry")
+"""The transports that decide about an address at once."""
 UNDELIVERABLE = "Address is undeliverable"
 
 
@@ -78,9 +80,10 @@ class Resolver:
         self._filter_nexthop = settings.text("default_filter_nexthop")
         self._null_domain = settings.flag("resolve_null_domain")
         self._numeric = settings.flag("resolve_numeric_domain")
+        self._myhostname = settings.text("myhostname")
         self._dequoted = settings.flag("resolve_dequoted_address")
         self.may_refuse = bool(self._transport_maps or self._relocated or self._default_transports) or any(
-            service.transport == "error" for service in self._services.values()
+            service.transport in REFUSING for service in self._services.values()
         )
 
         varies = self._transport_maps or self._relocated or self._relayhosts or self._default_transports
@@ -98,6 +101,8 @@ class Resolver:
 
     async def _resolve(self, address: str, sender: str) -> Resolved | Deferred:
         address = self._form.envelope(address or self._null_recipient)
+        if "@" not in address:  # append_at_myorigin = no
+            address = f"{address}@{self._myhostname}"
         local, _, domain = address.rpartition("@")
         routed = False
         for _ in range(MAX_ROUTES):
@@ -207,7 +212,7 @@ class Resolver:
         if not transport:
             return _Route(default.transport, nexthop, reason, found.origin)
         if not nexthop:
-            nexthop = UNDELIVERABLE if transport in ("error", "retry") else lower(domain)
+            nexthop = UNDELIVERABLE if transport in REFUSING else lower(domain)
         return _Route(transport, nexthop, reason, found.origin)
 
     def _domain_keys(self, domain: str) -> list[str]:

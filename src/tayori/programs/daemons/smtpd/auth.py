@@ -72,6 +72,8 @@ async def _not_now(session: Session, argument: bytes) -> Reply | None:
         return say.SEND_HELO
     if session.service.authenticator is None or not session.options.sasl_enable:
         return Reply(503, "5.5.1", "Error: authentication not enabled")
+    if session.transaction is not None:
+        return say.IN_TRANSACTION
     if session.login is not None:
         return Reply(503, "5.5.1", "Error: already authenticated")
     if session.options.tls_auth_only and session.tls is None:
