@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import idna
+
 from tayori.config.origin import ConfigError
 
 Lookup = Callable[[str], str | None]
@@ -112,8 +114,8 @@ class _Parser:
 def ascii_domain(text: str) -> str:
     """`${domain_to_ascii{…}}` of Postfix 3.11: the xn-- form; a name that has none stays as it is."""
     try:
-        return text.encode("idna").decode("ascii")
-    except UnicodeError:
+        return text if text.isascii() else idna.encode(text, uts46=True).decode("ascii")
+    except idna.IDNAError:
         return text
 
 

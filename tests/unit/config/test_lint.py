@@ -176,3 +176,12 @@ def test_a_note_in_a_value_of_one_word_stops_start(name: str, value: str) -> Non
     settings = Settings.of({"compatibility_level": "3.6", name: value}, SYSTEM)
     (fatal,) = fatal_findings(settings, default_services("test"))
     assert (fatal.code, fatal.origin.line) == ("note-behind-value", 2)
+
+
+def test_a_domain_in_one_form_only_is_told() -> None:
+    found = [
+        f for f in quick(relay_domains="bücher.example, xn--zrich-kva.example") if f.code == "one-form-of-domain"
+    ]
+    assert [f.fields["other"] for f in found] == ["xn--bcher-kva.example", "zürich.example"]
+    both = quick(relay_domains="bücher.example, XN--BCHER-KVA.example", smtputf8_enable="yes")
+    assert not [f for f in both if f.code == "one-form-of-domain"]

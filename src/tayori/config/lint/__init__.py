@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from tayori.config.lint import domains, names, relay, rules, sasl, services, swallowed, tables, values
+from tayori.config.lint import domains, names, relay, rules, sasl, services, swallowed, tables, unicode, values
 from tayori.config.lint.finding import SEVERITIES, Edit, Finding, Message
 from tayori.config.lint.source import Source, read_source
 from tayori.config.mastercf import Service
@@ -27,6 +27,7 @@ LINTS: tuple[Lint, ...] = (
     relay.check,
     sasl.check,
     domains.check,
+    unicode.check,
 )
 # What stops `start`: the others work badly, but they work.
 FATAL = frozenset(
@@ -36,6 +37,7 @@ FATAL = frozenset(
         "open-relay",
         "no-relay-restriction",
         "bad-port",
+        "name-not-ascii",
         "unknown-program",
         "pwcheck-alwaystrue",
     )
@@ -62,6 +64,7 @@ def fatal_findings(settings: Settings, services: Iterable[Service]) -> list[Find
 
 def fatal_of(source: Source) -> list[Finding]:
     """The same for a Source that was read leniently."""
-    found = [f for check in (services.check, values.check, relay.check, sasl.check) for f in check(source)]
+    checks = (services.check, values.check, relay.check, sasl.check, unicode.own_names)
+    found = [f for check in checks for f in check(source)]
     swallow = [f for f in swallowed.check(source) if f.severity == "error" and f.code != "swallowed-setting"]
     return [f for f in found if f.severity == "error" and f.code in FATAL] + swallow
