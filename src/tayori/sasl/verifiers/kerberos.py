@@ -110,9 +110,7 @@ class Kerberos:
             # asked inside the try: the library keeps an error of `step` back until the next question
             confirmed = server.complete and bytes(server.initiator_name) == bytes(user)
         except gss.exceptions.GSSError as error:
-            return self._cannot(
-                f"our keytab cannot confirm that it is the real KDC: {gssapi.words(error)}", foreign
-            )
+            return self._cannot(f"our keytab cannot confirm that it is the real KDC: {gssapi.words(error)}", foreign)
         return Accepted(principal, self.name) if confirmed else self._cannot("a ticket for somebody else", foreign)
 
     def _cannot(self, why: str, foreign: bool) -> TryLater:
