@@ -26,7 +26,8 @@ MOST = 10_000
 MOST_WORDS = 1000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS refused (
-    cache TEXT, host TEXT, username TEXT, salt BLOB NOT NULL, digest BLOB NOT NULL, said TEXT NOT NULL, at REAL NOT NULL,
+    cache TEXT, host TEXT, username TEXT,
+    salt BLOB NOT NULL, digest BLOB NOT NULL, said TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (cache, host, username)) WITHOUT ROWID"""
 
 

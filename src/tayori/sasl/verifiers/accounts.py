@@ -85,13 +85,13 @@ class Accounts:
         if account is not None and not locked and self._remembered(account, mark):
             return Accepted(account.name, self.name)
 
-        def check() -> bool:
+        def check() -> bool | TryLater:
             try:
                 return hashes.matches(stored, password)
             except hashes.UnknownScheme as error:
                 if account is None or locked:
                     return False
-                raise Trouble(str(error)) from error
+                return TryLater(str(error), self.name)
 
         fits = await self._guard.run_in_thread(check)
         if isinstance(fits, TryLater):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
@@ -17,10 +18,12 @@ from tayori.protocol import dovecot_auth as wire
 from tayori.sasl.record import Attempt, LoginRecord
 from tayori.sasl.steps import Challenge, Failure, Secret, Success
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
-from tayori.sasl.verifiers.guard import describe
+from tayori.sasl.verifiers.guard import Guard, Trouble, describe
 
+T = TypeVar("T")
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+AT_ONCE = 500
 
 
 class Dovecot:
@@ -28,8 +31,16 @@ class Dovecot:
 
     secrets = False
 
-    def __init__(self, place: str, service: str = "smtp", options: dict[bool, frozenset[str]] | None = None) -> None:
+    def __init__(
+        self,
+        place: str,
+        service: str = "smtp",
+        options: dict[bool, frozenset[str]] | None = None,
+        *,
+        seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self.name = f"dovecot:{place}"
+        self._guard = Guard(self.name, at_once=AT_ONCE, seconds=seconds)
         self.service = service
         self._place = place
         self._options = options or {False: frozenset(), True: frozenset()}
@@ -70,20 +81,37 @@ class Dovecot:
         return ""
 
     async def start(self, line: Callable[[int], bytes]) -> tuple[int, wire.Event]:
-        """Begin a request; `line` makes the AUTH line from its number. One retry on a connection that had died."""
-        for last in (False, True):
-            await self._connect()
-            self._next = self._next % 0x7FFFFFFF + 1
-            try:
-                return self._next, await self._ask(self._next, line(self._next))
-            except ConnectionError:
-                if last:
-                    raise
-        raise ConnectionError  # not reached
+        """Begin a request; `line` makes the AUTH line from its number. One retry on a connection that had died.
+        Raises Trouble."""
+
+        async def work() -> tuple[int, wire.Event]:
+            for last in (False, True):
+                await self._connect()
+                number = self._next = self._next % 0x7FFFFFFF + 1
+                try:
+                    return number, await self._ask(number, line(number))
+                except ConnectionError:
+                    if last:
+                        raise
+            raise ConnectionError  # not reached
+
+        return await self._guarded(work)
 
     async def proceed(self, number: int, response: bytes) -> wire.Event:
-        """The next response of a request. Raises OSError, TimeoutError."""
-        return await self._ask(number, wire.cont(number, response))
+        """The next response of a request. Raises Trouble."""
+        return await self._guarded(lambda: self._ask(number, wire.cont(number, response)))
+
+    async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
+        async def asked() -> T:
+            try:
+                return await work()
+            except wire.ProtocolError as error:
+                raise Trouble(str(error)) from error
+
+        answer = await self._guard.run(asked)
+        if isinstance(answer, TryLater):
+            raise Trouble(answer.why)
+        return answer
 
     def cancel(self, number: int) -> None:
         """Give a request up."""
@@ -96,8 +124,8 @@ class Dovecot:
         initial = b"\0".join((b"", name.encode(), password.encode("utf-8", "surrogateescape")))
         try:
             _, event = await self.start(lambda n: wire.auth(n, "PLAIN", initial, service=service, secured=True))
-        except (OSError, TimeoutError, wire.ProtocolError) as error:
-            return TryLater(describe(error) or "no answer", self.name)
+        except Trouble as error:
+            return TryLater(str(error), self.name)
         if isinstance(event, wire.Accepted):
             return Accepted(event.username or name, self.name)
         if isinstance(event, wire.Failed):
@@ -170,8 +198,7 @@ class Dovecot:
         self._waiting[number] = waiting
         try:
             self._writer.write(line)
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await waiting
+            return await waiting
         finally:
             self._waiting.pop(number, None)
 
@@ -219,8 +246,8 @@ class DovecotExchange:
                 if self._mechanism not in self._dovecot.offered(self._tls):
                     return self._end(Failure("this mechanism is not offered", unknown=True))
                 self._number, event = await self._dovecot.start(self._line)
-        except (OSError, TimeoutError, wire.ProtocolError) as error:
-            why = describe(error) or "no answer"
+        except Trouble as error:
+            why = str(error)
             self.record.attempts.append(Attempt(self._dovecot.name, self.record.username, "try later", why))
             return self._end(Failure(why, temporary=True))
         return self._answer(event)

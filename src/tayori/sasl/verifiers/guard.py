@@ -48,6 +48,7 @@ class Guard:
         self._queue: list[asyncio.Future[None]] = []
         self._in_a_row = 0
         self._open_until = 0.0
+        self._trial = False
         self._last = ""
         self._pool: ThreadPoolExecutor | None = None
 
@@ -56,12 +57,16 @@ class Guard:
         refused = self._refused()
         if refused is not None:
             return refused
+        trial = self._trial = self._broken
         try:
             answer = await within(self.seconds, self._in_turn(work))
         except TimeoutError:
             return self._trouble(f"no answer within {self.seconds:g} seconds")
         except (OSError, Trouble) as error:
             return self._trouble(describe(error))
+        finally:
+            if trial:
+                self._trial = False
         self._in_a_row = 0
         return answer
 
@@ -81,6 +86,14 @@ class Guard:
         refused = self._refused()
         if refused is not None:
             return refused
+        trial = self._trial = self._broken
+        try:
+            return await self._threaded(work)
+        finally:
+            if trial:
+                self._trial = False
+
+    async def _threaded(self, work: Callable[[], T]) -> T | TryLater:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="sasl")
         started = self._clock()
@@ -113,8 +126,13 @@ class Guard:
             future.exception()  # looked at here, or asyncio complains about an answer that came too late
         self._leave()
 
+    @property
+    def _broken(self) -> bool:
+        """So much trouble in a row that one question at a time may try whether it is over."""
+        return self._in_a_row >= self._failures
+
     def _refused(self) -> TryLater | None:
-        if self._open_until > self._clock():
+        if self._open_until > self._clock() or self._trial:
             return TryLater(f"not asked again yet: {self._last}", self.name)
         if len(self._queue) >= self._waiting:
             return TryLater(f"{self._waiting} log-ins are waiting already", self.name)
@@ -123,7 +141,7 @@ class Guard:
     def _trouble(self, why: str) -> TryLater:
         self._last = why
         self._in_a_row += 1
-        if self._in_a_row >= self._failures:
+        if self._broken:
             self._open_until = self._clock() + self._pause
         return TryLater(why, self.name)
 

@@ -61,7 +61,9 @@ class HttpForm:
                 return Accepted(f"{username}@{realm}" if realm else username, self.name)
             if 400 <= status < 500 and status not in (404, 405, 408, 429):
                 return Refused(f"HTTP status {status}", self.name)
-            raise Trouble(f"HTTP status {status}")
+            if status in (429, 502, 503, 504):
+                raise Trouble(f"HTTP status {status}")
+            return TryLater(f"HTTP status {status}", self.name)  # perhaps it is only this name that it cannot bear
 
         return await self._guard.run(ask)
 

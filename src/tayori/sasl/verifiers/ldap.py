@@ -5,7 +5,8 @@ ldap_search_base, ldap_filter (default uid=%u), ldap_scope, ldap_bind_dn, ldap_b
 ldap_auth_method (bind or fastbind), ldap_start_tls, ldap_tls_cacert_file, ldap_timeout.
 Store (`auxprop_plugin: ldapdb`): ldapdb_uri, ldapdb_id, ldapdb_pw, ldapdb_mech, ldapdb_starttls; and, ours,
 ldapdb_base, ldapdb_filter and ldapdb_binddn to search with a simple bind instead of proxy authorisation.
-Both go through the bonsai library: `pip install 'tayori[ldap]'` (Debian: libldap-dev libsasl2-dev to build it).
+Both ask through the bonsai library, `pip install 'tayori[ldap]'` (Debian: libldap-dev libsasl2-dev to build it), in
+processes of their own (`children`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tayori.sasl import hashes
 from tayori.sasl.decoy import Likeness
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
+from tayori.sasl.verifiers.children import Children
 from tayori.sasl.verifiers.guard import Guard, Trouble
 
 SECONDS = 10
@@ -98,6 +100,7 @@ class LdapBind:
         self._tls = (start_tls, ca_file)
         self._seconds = seconds
         self._guard = Guard(self.name, at_once=4, seconds=float(seconds * 2))
+        self._children = Children(self._work)
 
     @classmethod
     def from_conf(cls, conf: SmtpdConf) -> LdapBind:
@@ -125,7 +128,11 @@ class LdapBind:
         """An empty password is refused here: a server would take it for nobody, and say yes (RFC 4513 5.1.2)."""
         if not password or "\0" in username + password:
             return Refused("an empty password", self.name)
-        return await self._guard.run_in_thread(lambda: self._check(username, password, realm, service))
+        answer = await self._guard.run(lambda: self._children.ask("check", username, password, realm, service))
+        if isinstance(answer, TryLater):
+            return answer
+        accepted, text = answer
+        return Accepted(text, self.name) if accepted else Refused(text, self.name)
 
     async def fetch(self, username: str, realm: str, wanted: tuple[str, ...]) -> Secret | Refused | TryLater:
         """Binding gives no secrets."""
@@ -134,20 +141,23 @@ class LdapBind:
     async def probe(self) -> str:
         """Empty when the directory can be bound to."""
 
-        def look() -> str:
-            if self._fast:
-                return ""
-            self._connect(*self._bind).close()
-            return ""
-
-        answer = await self._guard.run_in_thread(look)
-        return answer.why if isinstance(answer, TryLater) else answer
+        answer = await self._guard.run(lambda: self._children.ask("look", "", "", "", ""))
+        return answer.why if isinstance(answer, TryLater) else ""
 
     def close(self) -> None:
-        """Let go."""
+        """End the processes."""
         self._guard.close()
+        self._children.close()
 
-    def _check(self, username: str, password: str, realm: str, service: str) -> Verdict:
+    def _work(self, what: str, username: str, password: str, realm: str, service: str) -> tuple[bool, str]:
+        """In a child: (whether it holds, the user or why not). Raises Trouble."""
+        if what == "look":
+            if not self._fast:
+                self._connect(*self._bind).close()
+            return True, ""
+        return self._check(username, password, realm, service)
+
+    def _check(self, username: str, password: str, realm: str, service: str) -> tuple[bool, str]:
         bonsai = _library()
         if self._fast:
             dn = fill(self._filter[1:-1], username, realm, service, dn=True)
@@ -168,15 +178,15 @@ class LdapBind:
             finally:
                 connection.close()
             if len(found) != 1:
-                return Refused("no entry" if not found else "several entries", self.name)
+                return False, "no entry" if not found else "several entries"
             dn = str(found[0].dn)
         try:
             self._connect(dn, password, own=False).close()
         except bonsai.AuthenticationError:
-            return Refused(f"{dn} cannot bind with this password", self.name)
+            return False, f"{dn} cannot bind with this password"
         except bonsai.LDAPError as error:
             raise Trouble(_words(error)) from error
-        return Accepted(f"{username}@{realm}" if realm else username, self.name)
+        return True, f"{username}@{realm}" if realm else username
 
     def _connect(self, dn: str, password: str, own: bool = True) -> Any:
         bonsai = _library()
@@ -228,6 +238,8 @@ class LdapStore:
         self._start_tls = start_tls
         self._seconds = seconds
         self._guard = Guard(self.name, at_once=4, seconds=float(seconds * 2))
+        self._children = Children(self._work)
+        self._hashing = Guard(self.name, at_once=2)
         self._likeness = Likeness("PLAIN")
 
     @classmethod
@@ -254,49 +266,55 @@ class LdapStore:
     async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
         """Read the stored password and compare."""
 
-        def ask() -> Verdict:
-            stored = self._read(username, realm, ("userPassword",))
-            try:
-                fits = any(self._likeness.matches(text, password) for text in stored or (None,))
-            except hashes.UnknownScheme as error:
-                raise Trouble(str(error)) from error
-            if not stored:
-                return Refused(f"no entry with userPassword for {username}", self.name)
-            if not fits:
-                return Refused("wrong password", self.name)
-            return Accepted(f"{username}@{realm}" if realm else username, self.name)
+        stored = await self._guard.run(lambda: self._children.ask("read", username, realm, "userPassword"))
+        if isinstance(stored, TryLater):
+            return stored
 
-        return await self._guard.run_in_thread(ask)
+        def compare() -> bool | TryLater:
+            try:
+                return any(self._likeness.matches(text, password) for text in stored or (None,))
+            except hashes.UnknownScheme as error:
+                return TryLater(str(error), self.name)  # one user's entry, no trouble with the directory
+
+        fits = await self._hashing.run_in_thread(compare)
+        if isinstance(fits, TryLater):
+            return fits
+        if not stored:
+            return Refused(f"no entry with userPassword for {username}", self.name)
+        if not fits:
+            return Refused("wrong password", self.name)
+        return Accepted(f"{username}@{realm}" if realm else username, self.name)
 
     async def fetch(self, username: str, realm: str, wanted: tuple[str, ...]) -> Secret | Refused | TryLater:
         """Plain passwords and SCRAM keys."""
-
-        def ask() -> Secret | Refused:
-            stored = self._read(username, realm, ("userPassword", "authPassword"))
-            values = dict(hashes.property_of(text) for text in stored)
-            chosen = {
-                name: value.encode("utf-8", "surrogateescape") for name, value in values.items() if name in wanted
-            }
-            if chosen:
-                return Secret(chosen, self.name)
-            why = "stored in a form that this mechanism cannot use" if stored else "no entry, or not readable by us"
-            return Refused(why, self.name)
-
-        return await self._guard.run_in_thread(ask)
+        names = ("userPassword", "authPassword")
+        stored = await self._guard.run(lambda: self._children.ask("read", username, realm, *names))
+        if isinstance(stored, TryLater):
+            return stored
+        values = dict(hashes.property_of(text) for text in stored)
+        chosen = {name: value.encode("utf-8", "surrogateescape") for name, value in values.items() if name in wanted}
+        if chosen:
+            return Secret(chosen, self.name)
+        why = "stored in a form that this mechanism cannot use" if stored else "no entry, or not readable by us"
+        return Refused(why, self.name)
 
     async def probe(self) -> str:
         """Empty when the directory lets us in."""
-
-        def look() -> str:
-            self._connect("").close()
-            return ""
-
-        answer = await self._guard.run_in_thread(look)
-        return answer.why if isinstance(answer, TryLater) else answer
+        answer = await self._guard.run(lambda: self._children.ask("look", "", ""))
+        return answer.why if isinstance(answer, TryLater) else ""
 
     def close(self) -> None:
-        """Let go."""
+        """End the processes and let go of the threads."""
         self._guard.close()
+        self._hashing.close()
+        self._children.close()
+
+    def _work(self, what: str, username: str, realm: str, *attributes: str) -> list[str]:
+        """In a child: the values. Raises Trouble."""
+        if what == "look":
+            self._connect("").close()
+            return []
+        return self._read(username, realm, attributes)
 
     def _connect(self, proxy_for: str) -> Any:
         bonsai = _library()

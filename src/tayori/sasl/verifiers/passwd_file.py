@@ -14,7 +14,7 @@ from tayori.sasl.accounts import key_of
 from tayori.sasl.decoy import Decoys
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
-from tayori.sasl.verifiers.guard import Guard, Trouble
+from tayori.sasl.verifiers.guard import Guard
 
 
 class PasswdFile:
@@ -66,13 +66,13 @@ class PasswdFile:
         locked = user is not None and hashes.never(user[1], self._default)
         stored = user[1] if user and not locked else self._decoys.pick(key_of(f"{username}@{realm}"))
 
-        def check() -> bool:
+        def check() -> bool | TryLater:
             try:
                 return hashes.matches(stored, password, self._default)
             except hashes.UnknownScheme as error:
                 if user is None or locked:
                     return False
-                raise Trouble(str(error)) from error
+                return TryLater(str(error), self.name)
 
         fits = await self._guard.run_in_thread(check)
         if isinstance(fits, TryLater):

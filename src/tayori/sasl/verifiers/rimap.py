@@ -64,7 +64,10 @@ class Rimap:
                 return Accepted(name, self.name)
             if answer == "NO" and "UNAVAILABLE" not in text.upper():
                 return Refused(f"the IMAP server said NO {text}", self.name)
-            raise Trouble(f"the IMAP server said {answer} {text}")
+            why = f"the IMAP server said {answer} {text}"
+            if answer == "BAD":
+                return TryLater(why, self.name)  # it does not like this name: others may do
+            raise Trouble(why)
 
         return await self._guard.run(ask)
 

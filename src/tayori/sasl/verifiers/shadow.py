@@ -8,7 +8,7 @@ from tayori.sasl import hashes
 from tayori.sasl.decoy import Decoys
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
-from tayori.sasl.verifiers.guard import Guard, Trouble
+from tayori.sasl.verifiers.guard import Guard
 
 _DAY = 86400
 
@@ -52,7 +52,7 @@ class Shadow:
         try:
             fits = hashes.crypt(stored, hashes.prepare(password))
         except hashes.UnknownScheme as error:
-            raise Trouble(str(error)) from error
+            return TryLater(str(error), self.name)
         if not fields:
             return Refused("no such user", self.name)
         if locked or not fits:

@@ -121,7 +121,9 @@ def _mysql(server: Server) -> Connection:
 
 def _sqlite(server: Server) -> Connection:
     try:
-        connection = sqlite3.connect(f"file:{server.database}?mode=ro", uri=True, timeout=5, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"file:{server.database}?mode=ro", uri=True, timeout=CONNECT_SECONDS, check_same_thread=False
+        )
     except sqlite3.Error as error:
         raise Trouble(_words(error)) from error
 
@@ -201,7 +203,7 @@ class Sql:
             try:
                 fits = self._likeness.matches(stored, password)
             except hashes.UnknownScheme as error:
-                raise Trouble(str(error)) from error
+                return TryLater(str(error), self.name)  # one user's entry, no trouble with the database
             if stored is None:
                 return Refused(self._nobody(username, realm), self.name)
             if not fits:
