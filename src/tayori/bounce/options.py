@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tayori.config.origin import ConfigError
@@ -23,6 +24,8 @@ class BounceOptions:
     double_bounce_notice: str = "postmaster@localhost"
     delay_notice: str = "postmaster@localhost"
     threaded: bool = False
+    written: Mapping[str, str] = field(default_factory=dict)
+    """The addresses of notices as main.cf has them."""
     warning: int = 0
     lifetime: int = 432_000
 
@@ -32,9 +35,13 @@ class BounceOptions:
         hostname = settings.text("myhostname")
         origin = _origin(settings)
 
+        written: dict[str, str] = {}
+
         def complete(name: str, domain: str) -> str:
             address = settings.text(name)
-            return address if "@" in address else f"{address}@{domain}"
+            whole = address if "@" in address else f"{address}@{domain}"
+            written[whole] = address
+            return whole
 
         return cls(
             hostname=hostname,
@@ -46,6 +53,7 @@ class BounceOptions:
             bounce_notice=complete("bounce_notice_recipient", origin),
             double_bounce_notice=complete("2bounce_notice_recipient", origin),
             delay_notice=complete("delay_notice_recipient", origin),
+            written=written,
             threaded=settings.flag("enable_threaded_bounces"),
             warning=settings.seconds("delay_warning_time"),
             lifetime=settings.seconds("maximal_queue_lifetime"),

@@ -127,7 +127,14 @@ def report(
             smtputf8=utf8,
             body="8BITMIME" if encoding == "8bit" or not head.isascii() else "7BIT",
         ),
-        recipients=(Recipient(n=1, address=notice.recipient, original=notice.recipient, notify="NEVER"),),
+        recipients=(
+            Recipient(
+                n=1,
+                address=notice.recipient,
+                original=options.written.get(notice.recipient, notice.recipient),
+                notify="NEVER",
+            ),
+        ),
         content=content,
     )
 
@@ -152,7 +159,7 @@ def _head(
         f"Subject: {SUBJECTS[notice.kind][notice.copy]}\n"
         f"To: {_shown(notice.recipient)}\n"
         f"{thread}"
-        "Auto-Submitted: auto-replied\n"
+        f"Auto-Submitted: {'auto-generated' if notice.copy else 'auto-replied'}\n"
         "MIME-Version: 1.0\n"
         "Content-Type: multipart/report; report-type=delivery-status;\n"
         f'\tboundary="{boundary}"\n'

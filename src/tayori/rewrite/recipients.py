@@ -18,7 +18,7 @@ from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder
 from tayori.rewrite.remembered import Remembered
-from tayori.rewrite.resolve import Resolver
+from tayori.rewrite.resolve import REFUSING, Resolver
 from tayori.rewrite.results import AddressClass, Classified, Deferred, Resolved, Unlisted
 from tayori.tables.maps import Maps
 from tayori.tables.registry import Tables
@@ -119,7 +119,7 @@ class Listing:
         ):
             answer = await self._resolver.resolve(address, envelope_sender)
             if isinstance(answer, Resolved):
-                if answer.transport == "error" and answer.kind is not AddressClass.VIRTUAL_ALIAS:
+                if answer.transport in REFUSING and answer.kind is not AddressClass.VIRTUAL_ALIAS:
                     return _undeliverable(answer, who, enhanced)
                 address = answer.address
                 local = address.rpartition("@")[0]
@@ -157,10 +157,13 @@ def _joined(tables: Tables, settings: Settings, names: tuple[str, ...]) -> Maps:
 
 
 def _undeliverable(answer: Resolved, who: str, enhanced: str) -> Unlisted:
-    """The reply for an address that transport_maps or relocated_maps send to error(8)."""
+    """The reply for an address that transport_maps or relocated_maps send to error(8) or retry."""
     match = _CODE.match(answer.nexthop)
     if match is not None:
         enhanced = match.group(1)
     text = answer.nexthop[match.end() :] if match is not None else answer.nexthop
-    code = 450 if enhanced.startswith("4") else 550
+    later = answer.transport == "retry"
+    if later:
+        enhanced = f"4{enhanced[1:]}"
+    code = 450 if later or enhanced.startswith("4") else 550
     return Unlisted(code, enhanced, f"{who} address rejected: {text}", answer.reason, answer.origin)
