@@ -171,7 +171,8 @@ class Script(Stream):
     def _dialogue(self, question: Question) -> Iterator[bytes]:
         if question.helo:
             yield from self._say(f"{'HELO' if question.plain_helo else 'EHLO'} {question.helo}")
-        utf8 = "" if all(a.isascii() for a in (question.sender, *question.recipients)) else " SMTPUTF8"
+        beyond = any(not a.isascii() for a in (question.sender, *question.recipients))
+        utf8 = " SMTPUTF8" if beyond and self.lines and "SMTPUTF8" in self.lines[-1].reply else ""
         yield from self._say(f"MAIL FROM:<{quote(question.sender)}>{utf8}")
         if self._code() != 2:
             yield from self._say("QUIT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from tayori.programs.explain.forms import forms
 from tayori.programs.explain.notes import note
 from tayori.programs.explain.values import Content, Destination, Explanation, Judged, Lookup, Remedy, Route
 from tayori.programs.history.record import Asked, Decision
@@ -62,6 +63,7 @@ def lines(found: Explanation, say: Language) -> Iterator[str]:
     known += [say("with TLS")] if question.tls else []
     if known:
         yield ", ".join(known)
+    yield from forms((question.sender, *question.recipients, *(route.address for route in found.routes)), say)
     for remark in found.notes:
         yield from _wrapped(remark, "! ")
     for judged in found.judged:

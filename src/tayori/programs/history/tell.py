@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from tayori.programs.explain.forms import forms
 from tayori.programs.explain.text import asked, decided, stage
 from tayori.programs.history.record import Decision, Outcome, Record
 from tayori.programs.language import N_, Language
@@ -67,6 +68,8 @@ def story(record: Record, outcomes: Sequence[Outcome], say: Language) -> Iterato
     if record.sender is not None:
         size = say(", {size} bytes", size=record.size) if record.size else ""
         yield "  " + say("from <{sender}>{size}", sender=record.sender, size=size)
+    for shown in forms((record.sender, *record.recipients), say):
+        yield f"  {shown}"
     for decision in record.decisions:
         yield from _decision(decision, say)
     if record.more:
