@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -236,6 +237,50 @@ def test_a_server_that_insists_on_a_layer_or_has_another_key(kdc: Kdc, monkeypat
     for junk in (b"", b"junk", b"\x60\x03\x06\x01\x01"):
         assert isinstance(MECHANISMS["GSSAPI"].server(contexts()[0]).next(junk), Failure)
     assert isinstance(server.next(None), Challenge)
+
+
+def bent(word: bytes, random: Random) -> bytes:
+    """A word with a few octets changed, cut off, doubled or put in."""
+    octets, at = bytearray(word or b"\0"), random.randrange(len(word) or 1)
+    match random.randrange(4):
+        case 0:
+            octets[at] ^= 1 << random.randrange(8)
+        case 1:
+            del octets[at:]
+        case 2:
+            octets[at:at] = octets[at : at + random.randrange(1, 9)] or b"\0"
+        case _:
+            octets[at : at + 2] = random.randbytes(random.randrange(5))
+    return bytes(octets) if bytes(octets) != word else word + b"\0"
+
+
+def test_bent_words_let_nobody_else_in_and_never_crash(kdc: Kdc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a right exchange one word is bent, by either side: Failure here, SaslError there, and no other end.
+
+    A few octets of Kerberos' words are not protected (RFC 4121 4.2.4: the rotation count), so that some are as good.
+    """
+    for name, value in {**kdc.env, "KRB5CCNAME": kdc.ticket("taro", PASSWORD)}.items():
+        monkeypatch.setenv(name, value)
+    random, refused = Random(4752), 0
+    for turn in range(320):
+        server_side, client_side = contexts()
+        server, client = MECHANISMS["GSSAPI"].server(server_side), MECHANISMS["GSSAPI"].client(client_side)
+        bend, step, said = turn % 5, None, 0  # which of the five words: ticket, answer, nothing, offer, choice
+        word: bytes | None = client.next(None)
+        try:
+            while not isinstance(step, (Success, Failure)):
+                assert word is not None and said < 10
+                step = server.next(bent(word, random) if said == bend else word)
+                if isinstance(step, Challenge):
+                    word = client.next(bent(step.data, random) if said + 1 == bend else step.data)
+                said += 2
+        except SaslError:
+            assert not client.complete
+            refused += 1
+            continue
+        assert step == Success("taro") or isinstance(step, Failure), turn
+        refused += isinstance(step, Failure)
+    assert refused > 280
 
 
 def test_testsaslauthd_with_kerberos5(kdc: Kdc) -> None:
