@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from support.large import body
+from tayori.queue import engine
 from tayori.queue import spool as module
 from tayori.queue.content import blocks
 from tayori.queue.engine import SqliteQueue
@@ -195,3 +196,54 @@ def test_a_large_message_through_the_queue(tmp_path: Path) -> None:
 
 def _with(number: int, content: Stored) -> Message:
     return replace(message(number), content=content, size=len(content))
+
+
+def test_what_a_settlement_bears_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large forward on a full disk: the settlement is neither lost nor repeated, it comes when there is room."""
+    real, tries = Copy.write, []
+
+    def write(self: Copy, parts: Stored) -> Stored:
+        tries.append(1)
+        if len(tries) < 3:
+            raise QueueFull("No space left on device")
+        return real(self, parts)
+
+    monkeypatch.setattr(Copy, "write", write)
+    monkeypatch.setattr(engine, "FULL_WAIT", 0.01)
+
+    async def work(queue: SqliteQueue) -> None:
+        first, second = queue.next_number(), queue.next_number()
+        await queue.accept(message(first))
+        born = _with(second, Stored((b"Subject: forward\n", b"\n" + RAW)))
+        await queue.settle_large(Settlement(first, finished=True, messages=(born,)))
+        assert [m.number for m, _ in await queue.call(lambda store: store.page(0, 9))] == [second]
+        assert len(tries) == 3 and await queue.sweep() == 0
+
+    run(tmp_path, work)
+
+
+def test_a_cancelled_settlement_keeps_its_files_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit may come after the one who waited for it has gone: the file must be there then."""
+    real = Store.apply
+
+    def slow(self: Store, *work: object) -> list[int]:
+        threading.Event().wait(0.2)
+        return real(self, *work)  # type: ignore[arg-type]
+
+    async def work(queue: SqliteQueue) -> None:
+        first, second = queue.next_number(), queue.next_number()
+        await queue.accept(message(first))
+        monkeypatch.setattr(Store, "apply", slow)
+        born = _with(second, Stored((b"Subject: forward\n", b"\n" + RAW)))
+        task = asyncio.create_task(queue.settle_large(Settlement(first, finished=True, messages=(born,))))
+        for _ in range(200):
+            await asyncio.sleep(0.005)
+            if (tmp_path / "content" / f"{second:X}").exists():
+                break
+        await asyncio.sleep(0.05)
+        task.cancel()
+        assert sweep(tmp_path / "content", [f"{second:X}"], nobody) == 0
+        await asyncio.sleep(0.4)
+        assert b"".join(blocks(await queue.content(second))) == b"Subject: forward\n\n" + RAW
+
+    run(tmp_path, work)
