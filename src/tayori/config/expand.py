@@ -73,7 +73,8 @@ class _Parser:
             raise ConfigError(
                 f'"${{{body}}}": "{rest[0]}" is not ? or :', None, "write ${name?value} or ${name:value}"
             )
-        present = self.value(name.group()) != ""
+        # As Postfix: what counts is the value as written, so that a parameter may ask for itself.
+        present = (self.lookup(name.group()) or "") != ""
         return self.choose(present, rest[0], rest[1:])
 
     def choose(self, truth: bool, operator: str, rest: str) -> str:

@@ -82,7 +82,7 @@ def test_master(directory: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["-c", directory, "-P", "smtp/inet"])
     assert capsys.readouterr().out.splitlines() == [
         "smtp       inet  n       -       y       -       -       smtpd "
-        "-o {smtpd_client_restrictions=permit_mynetworks, reject} -o a=b -v",
+        "-o {smtpd_client_restrictions=permit_mynetworks,  reject} -o a=b -v",
         "smtp/inet/chroot = y",
         "smtp/inet/a = b",
         "smtp/inet/smtpd_client_restrictions = permit_mynetworks, reject",

@@ -1,0 +1,185 @@
+"""Which parameter names postconf(1) knows, and its warnings: unused, undefined, unknown.
+
+Built-in names are the rows; the first field of a delivery service in master.cf makes names with it; and names of the
+user's own are those that something refers to: `$name`, `smtpd_restriction_classes`, the settings of a database table
+whose name is a prefix (`ldap:name` and name_server_host …).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+from tayori.config import maincf
+from tayori.config.lint.names import nearest
+from tayori.config.lint.source import references
+from tayori.config.masterentry import Entry
+from tayori.config.origin import ConfigError
+from tayori.config.params import PARAMETERS, TEMPLATE, TEMPLATES
+
+# postconf(1) -C service: which delivery programs make names with their service's name.
+AGENTS = ("local", "virtual", "smtp", "lmtp", "pipe", "error")
+WITH_TIME_LIMIT = ("pipe", "spawn")
+# ldap_table(5), mysql_table(5), pgsql_table(5), sqlite_table(5), memcache_table(5), mongodb_table(5).
+_COMMON = "domain result_format expansion_limit"
+_SQL = f"{_COMMON} query select_field table where_field additional_conditions"
+_CACHE = "memcache backup flags ttl key_format data_size_limit line_size_limit max_try retry_pause timeout"
+_SERVED = f"{_SQL} hosts user password dbname idle_interval retry_interval"
+DATABASES: dict[str, frozenset[str]] = {
+    "ldap": frozenset(
+        f"""{_COMMON} server_host server_port timeout search_base query_filter result_filter result_attribute
+        special_result_attribute leaf_result_attribute terminal_result_attribute scope bind bind_dn bind_pw cache
+        cache_expiry cache_size recursion_limit size_limit dereference chase_referrals debuglevel version sasl_mechs
+        sasl_realm sasl_authz_id sasl_minssf start_tls tls_ca_cert_dir tls_ca_cert_file tls_cert tls_key
+        tls_require_cert tls_random_file tls_cipher_suite""".split()
+    ),
+    "mysql": frozenset(
+        f"""{_SERVED} option_file option_group require_result_set charset tls_cert_file tls_key_file tls_CAfile
+        tls_CApath tls_ciphers tls_verify_cert""".split()
+    ),
+    "pgsql": frozenset(f"{_SERVED} select_function encoding".split()),
+    "sqlite": frozenset(f"{_SQL} dbpath".split()),
+    "memcache": frozenset(f"domain {_CACHE} key_digest".split()),
+    "mongodb": frozenset(f"{_COMMON} uri dbname collection query_filter projection result_attribute".split()),
+}
+_TABLE = re.compile(rf"(?:^|(?<=[\s,{{:]))({'|'.join(DATABASES)}):([^\s,{{}}]+)")
+# Rows that stand for the name of any service, and are no names themselves.
+_PATTERNS = frozenset(TEMPLATE + suffix for suffix in TEMPLATES) - {"transport_maps", "transport_retry_time"}
+
+
+def builtin() -> Iterator[str]:
+    """Every built-in name."""
+    return (name for name in PARAMETERS if name not in _PATTERNS)
+
+
+def of_services(entries: Iterable[Entry]) -> list[str]:
+    """The per-transport parameters of the delivery services in master.cf."""
+    found: dict[str, None] = {}
+    for entry in entries:
+        for suffix in TEMPLATES:
+            limited = suffix == "_time_limit"
+            if entry.command in (WITH_TIME_LIMIT if limited else AGENTS):
+                found[entry.name + suffix] = None
+    return [name for name in found if name not in PARAMETERS]
+
+
+class Names:
+    """The names of one configuration. `values` are main.cf's, unexpanded, -o included."""
+
+    def __init__(self, values: Mapping[str, str], entries: Iterable[Entry]) -> None:
+        self.values = values
+        self.entries = tuple(entries)
+        self._settings = [(entry, entry.settings()) for entry in self.entries]
+
+    @cached_property
+    def services(self) -> frozenset[str]:
+        """Names made with a service's name."""
+        return frozenset(of_services(self.entries))
+
+    def is_builtin(self, name: str) -> bool:
+        """A row, a name made with a service's, or Postfix's own by another name."""
+        return name in self.services or (name in PARAMETERS and name not in _PATTERNS)
+
+    @cached_property
+    def referred(self) -> frozenset[str]:
+        """What any value of main.cf or -o setting of master.cf refers to."""
+        found = _own(self.values)
+        for _, settings in self._settings:
+            found |= _own(settings) - settings.keys()
+        return frozenset(found)
+
+    @cached_property
+    def databases(self) -> frozenset[str]:
+        """The settings of tables in main.cf, whose names begin with the table's."""
+        return frozenset(
+            f"{name}_{setting}"
+            for kind, name in self._tables()
+            if not name.startswith(("/", "."))
+            for setting in DATABASES[kind]
+        )
+
+    def is_user(self, name: str) -> bool:
+        """A name of the user's own that something uses."""
+        return name in self.values and (name in self.referred or name in self.databases)
+
+    def is_known(self, name: str) -> bool:
+        """Any of the three."""
+        return self.is_builtin(name) or self.is_user(name)
+
+    def _tables(self) -> Iterator[tuple[str, str]]:
+        for name, value in self.values.items():
+            if self.is_builtin(name) or name in self.referred:
+                yield from _TABLE.findall(value)
+        for _, settings in self._settings:
+            for value in settings.values():
+                yield from _TABLE.findall(value)
+
+    def undefined(self, main: str, master: str) -> Iterator[str]:
+        """`$name` where there is no such parameter."""
+        for value in self.values.values():
+            for name in _references(value):
+                if name not in self.values and name not in self.of_services and not self.is_builtin(name):
+                    yield f"{main}: undefined parameter: {name}"
+        for _, settings in self._settings:
+            for value in settings.values():
+                for name in _references(value):
+                    if name not in self.values and name not in settings and not self.is_builtin(name):
+                        yield f"{master}: undefined parameter: {name}"
+
+    def unused_main(self, main: str, lines: Mapping[str, int]) -> Iterator[str]:
+        """Settings of main.cf that have no effect, with the name that was likely meant."""
+        for name, value in self.values.items():
+            if not self.is_known(name):
+                meant = nearest(name)
+                line = f"line {lines[name]}; " if name in lines else ""
+                hint = f' ({line}did you mean "{meant}"?)' if meant else ""
+                yield f"{main}: unused parameter: {name}={value}{hint}"
+
+    def unused_master(self, master: str) -> Iterator[str]:
+        """-o settings of master.cf that have no effect."""
+        for _, settings in self._settings:
+            own = _own(settings)
+            for name, value in settings.items():
+                if not self.is_builtin(name) and name not in own and name not in self.of_main:
+                    yield f"{master}: unused parameter: {name}={value}"
+
+    @cached_property
+    def of_services(self) -> frozenset[str]:
+        """What any -o sets."""
+        return frozenset(name for _, settings in self._settings for name in settings)
+
+    @cached_property
+    def of_main(self) -> frozenset[str]:
+        """What values of main.cf refer to."""
+        return frozenset(_own(self.values))
+
+    def unused_tables(self) -> Iterator[str]:
+        """Table files that cannot be read, and settings in them that there are not."""
+        for kind, name in dict.fromkeys(self._tables()):
+            if not name.startswith(("/", ".")):
+                continue
+            try:
+                with open(name, "rb") as file:
+                    text = file.read(maincf.MAX_FILE_BYTES).decode("utf-8", "surrogateescape")
+            except OSError as error:
+                yield f'open "{kind}" configuration "{name}": {error.strerror}'
+                continue
+            try:
+                assignments = maincf.parse(text, name)
+            except ConfigError as error:
+                yield str(error)
+                continue
+            for item in assignments:
+                if item.name not in DATABASES[kind]:
+                    yield f"{kind}:{name}: unused parameter: {item.name}={item.value}"
+
+
+def _references(value: str) -> Iterator[str]:
+    return references(value.replace("$$", ""))
+
+
+def _own(settings: Mapping[str, str]) -> set[str]:
+    found = {name for value in settings.values() for name in _references(value)}
+    found.update(settings.get("smtpd_restriction_classes", "").replace(",", " ").split())
+    return found
