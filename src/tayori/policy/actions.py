@@ -36,6 +36,10 @@ class Subject:
     resource: str
 
 
+NO_MESSAGE = frozenset((Stage.CONNECT, Stage.HELO, Stage.PLAIN_HELO, Stage.VRFY, Stage.ETRN))
+"""Where there is no message that an action could act on (smtpd_delay_reject = no, for the first three)."""
+
+
 class Actions:
     """Carries out right-hand sides for one restriction."""
 
@@ -59,7 +63,7 @@ class Actions:
             return simple(self, run, text, about)
         message = MESSAGE.get(name)
         if message is not None:
-            if run.facts.stage in (Stage.VRFY, Stage.ETRN) and name not in ("INFO", "WARN"):
+            if run.facts.stage in NO_MESSAGE and name not in ("INFO", "WARN"):
                 run.note(f"{name} {text}".rstrip(), "there is no message here")
                 return None
             return message(run, name, text, about)

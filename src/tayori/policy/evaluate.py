@@ -212,8 +212,8 @@ class Evaluation:
             if refusal.code in (421, 521):
                 action = Action.DISCONNECT
             return Verdict(action, reply, self._reason, effects, trace, refusal.log)
-        if self.discarded:
-            return Verdict(Action.DISCARD, None, self.permit_reason, effects, trace)
         if permits and self._deferred is not None:
             return Verdict(Action.DEFER, self._deferred.reply, self._deferred.reason, effects, trace)
+        if self.discarded:
+            return Verdict(Action.DISCARD, None, self.permit_reason, effects, trace)
         return Verdict(Action.PERMIT, None, self.permit_reason, effects, trace, pending=self._deferred)

@@ -196,7 +196,7 @@ class ServerTalk:
         except StopIteration as stop:
             self._asked = stop.value
         except Broken as error:
-            self._asked = Failure(str(error))
+            self._asked = Failure(str(error), malformed=True)
         assert self._asked is not None
         return self._asked
 

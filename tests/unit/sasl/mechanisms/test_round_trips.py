@@ -289,7 +289,7 @@ def test_answers_to_another_question_are_refused() -> None:
     assert isinstance(server.next(Secret({})), Failure)
     server = MECHANISMS["PLAIN"].server(server_context())
     server.next(b"\0taro\0x")
-    assert server.next(b"himitsu") == Failure("an answer to another question")
+    assert server.next(b"himitsu") == Failure("an answer to another question", malformed=True)
     server = MECHANISMS["CRAM-MD5"].server(server_context())
     server.next(None)
     server.next(b"taro " + b"0" * 32)

@@ -365,6 +365,8 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
         return say.BAD_RECIPIENT
     if options.strict_smtputf8 and not utf8 and not path.address.isascii():
         return say.MUST_DECLARE
+    if session.transaction is not None and session.transaction.discard:
+        return Reply(252, "2.0.0", say.printable(argument))  # nothing is asked any more (access(5) DISCARD)
     facts: Facts = session.facts(Stage.VRFY).at(Stage.VRFY, recipient=path.address)
     verdict = await session.service.policy.vrfy(facts)
     session.note_verdict(verdict, facts)
