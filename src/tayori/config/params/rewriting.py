@@ -59,7 +59,7 @@ ROWS: tuple[Row, ...] = (
         "header_size_limit",
         Kind.NUMBER,
         "102400",
-        "How many bytes one header field may have; the rest of a longer one is cut off.",
+        "How many bytes of a header field are kept; lines of it that begin beyond are cut off.",
         low=1,
     ),
     Row(
