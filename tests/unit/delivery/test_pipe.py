@@ -129,6 +129,17 @@ def test_arguments_are_never_shell_text() -> None:
     assert expand(made, Request("", "a", evil, Attributes(), 0))[1] == "$(touch /tmp/x);`id`@b"
 
 
+def test_addresses_in_utf8_reach_the_command(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    pipe = agent(
+        "flags=DRhu", "argv=/bin/sh", "-c", f'(printf "%s|" "$$0" "$$@"; cat) >{out}', "$recipient", "$user", "$domain"
+    )
+    asyncio.run(pipe.deliver("", "gärtner@b.example", CONTENT, (Recipient(1, "JÜRGEN@Bücher.example"),)))
+    text = out.read_text("utf-8")
+    assert text.startswith("jürgen@bücher.example|jürgen|bücher.example|")
+    assert "Return-Path: <gärtner@b.example>\n" in text and "Delivered-To: jürgen@bücher.example\n" in text
+
+
 def test_flags_dress_the_message() -> None:
     request = Request("nh", "me@a.example", (ODD,), Attributes(), 0)
     got = b"".join(dressed(command("flags=BDFORq>.", "argv=x"), request, CONTENT, 0)).split(b"\n")
