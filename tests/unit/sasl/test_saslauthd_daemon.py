@@ -83,7 +83,7 @@ def test_over_the_socket() -> None:
             reader, writer = await asyncio.open_unix_connection(folder / "mux")
             writer.write(junk)
             writer.write_eof()
-            assert await reader.read() == b""
+            assert await reader.read() in (b"", b"\0\x18NO authentication failed"), "never OK"
             writer.close()
         reader, writer = await asyncio.open_unix_connection(folder / "mux")
         for byte in encode_request(Request(b"taro", b"good")):

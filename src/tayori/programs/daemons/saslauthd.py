@@ -113,9 +113,10 @@ class Saslauthd:
             log.warning("%s cannot be asked now: %s", self._verifier.name, why)
 
     async def serve(self) -> None:
-        """Until a signal comes."""
+        """Until SIGTERM or SIGINT comes; SIGHUP is passed over, as by Cyrus's."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         await stop.wait()
@@ -150,7 +151,12 @@ class Saslauthd:
             if self._open > CONNECTIONS:
                 log.warning("more than %d connections: one is turned away", CONNECTIONS)
                 return
-            request = await self._request(reader)
+            try:
+                request = await self._request(reader)
+            except ProtocolError as error:
+                log.warning("a client does not speak the protocol: %s", error)
+                writer.write(encode_reply(NO))
+                return
             if request is None:
                 return
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -166,16 +172,12 @@ class Saslauthd:
 
     async def _request(self, reader: asyncio.StreamReader) -> Request | None:
         wanted, request = RequestReader(), None
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                while request is None:
-                    data = await reader.read(4096)
-                    if not data:
-                        return None
-                    request = wanted.feed(data)
-        except ProtocolError as error:
-            log.warning("a client does not speak the protocol: %s", error)
-            return None
+        async with asyncio.timeout(READ_SECONDS):
+            while request is None:
+                data = await reader.read(4096)
+                if not data:
+                    return None
+                request = wanted.feed(data)
         return request
 
     async def answer(self, request: Request) -> Verdict:
