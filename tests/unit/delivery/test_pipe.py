@@ -137,7 +137,7 @@ def test_addresses_in_utf8_reach_the_command(tmp_path: Path) -> None:
     asyncio.run(pipe.deliver("", "gärtner@b.example", CONTENT, (Recipient(1, "JÜRGEN@Bücher.example"),)))
     text = out.read_text("utf-8")
     assert text.startswith("jürgen@bücher.example|jürgen|bücher.example|")
-    assert "Return-Path: <gärtner@b.example>\n" in text and "Delivered-To: jürgen@bücher.example\n" in text
+    assert "Return-Path: <gärtner@b.example>\n" in text and "Delivered-To: JÜRGEN@Bücher.example\n" in text
 
 
 def test_flags_dress_the_message() -> None:
