@@ -80,3 +80,17 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_notes_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check.main(["-c", folder(tmp_path, "compatibility_level = 3.6\nhash_queue_depth = 1\n"), "-q"])
     assert " note:" not in capsys.readouterr().out
+
+
+def test_fix_mends_signs_round_by_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main_cf = tmp_path / "main.cf"
+    main_cf.write_text(
+        "compatibility_level = 3.6\nmyhostname = mail.example.jp\nalias_maps =\n"
+        'mydestination = a.jp; b.jp; "c.jp"\nvirtual_alias_domains = d.jp，e.jp\nhome_mailbox = Maildir\n'
+    )
+    assert check.main(["-c", str(tmp_path), "--fix", "-q"]) == 0
+    text = main_cf.read_text()
+    assert "mydestination = a.jp, b.jp, c.jp\n" in text
+    assert "virtual_alias_domains = d.jp,e.jp\n" in text
+    assert "home_mailbox = Maildir/\n" in text
+    assert "-mydestination = a.jp; b.jp;" in capsys.readouterr().out

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from tayori.config.lint import domains, names, relay, rules, sasl, services, swallowed, tables, unicode, values
+from tayori.config.lint import (
+    domains,
+    mailboxes,
+    names,
+    relay,
+    rules,
+    sasl,
+    services,
+    slips,
+    swallowed,
+    tables,
+    unicode,
+    values,
+)
 from tayori.config.lint.finding import SEVERITIES, Edit, Finding, Message
 from tayori.config.lint.source import Source, read_source
 from tayori.config.mastercf import Service
@@ -27,6 +40,8 @@ LINTS: tuple[Lint, ...] = (
     relay.check,
     sasl.check,
     domains.check,
+    slips.check,
+    mailboxes.check,
     unicode.check,
 )
 # What stops `start`: the others work badly, but they work.
@@ -40,6 +55,8 @@ FATAL = frozenset(
         "name-not-ascii",
         "unknown-program",
         "pwcheck-alwaystrue",
+        "interface-name",
+        "unknown-protocol",
     )
 )
 
@@ -64,7 +81,7 @@ def fatal_findings(settings: Settings, services: Iterable[Service]) -> list[Find
 
 def fatal_of(source: Source) -> list[Finding]:
     """The same for a Source that was read leniently."""
-    checks = (services.check, values.check, relay.check, sasl.check, unicode.own_names)
+    checks = (services.check, values.check, slips.check, relay.check, sasl.check, unicode.own_names)
     found = [f for check in checks for f in check(source)]
     swallow = [f for f in swallowed.check(source) if f.severity == "error" and f.code != "swallowed-setting"]
     return [f for f in found if f.severity == "error" and f.code in FATAL] + swallow

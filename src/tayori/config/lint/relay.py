@@ -8,9 +8,12 @@ stops it. A list stops at its first certain refusal; a permit before that ends t
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from tayori.config.lint import strangers
+from tayori.config.lint.access import DEPTH, OPEN, STOPS, example, permits, whole, wide_client
 from tayori.config.lint.finding import Finding, Message, Phrase
 from tayori.config.lint.rules import Rule, classes, is_access_table, rules
 from tayori.config.lint.source import Source, meant_items, place
@@ -19,15 +22,6 @@ from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
 
-OPEN = Message(
-    "error",
-    "open-relay",
-    "anybody on the Internet can send mail to anywhere through this server{where}",
-    "An open relay: {why} Example: a stranger says MAIL FROM:<a@stranger.example>, RCPT TO:<b@elsewhere.example> "
-    "and gets 250. Such servers are found within hours, send spam for others, and end on every block list.",
-    "Put reject_unauth_destination behind permit_mynetworks and permit_sasl_authenticated in "
-    "smtpd_relay_restrictions{extra}.",
-)
 NO_SAFE = Message(
     "error",
     "no-relay-restriction",
@@ -40,9 +34,9 @@ NO_SAFE = Message(
 MAYBE = Message(
     "warning",
     "relay-depends-on-table",
-    '"{word} {argument}" may let strangers send to other domains{where}',
+    '"{rule}" may let strangers send to other domains{where}',
     "It stands before the rule that refuses them. {detail} then permits mail to anywhere, and {forged}.",
-    "Move it behind reject_unauth_destination, or let the table answer DUNNO instead of OK.",
+    "Move it behind reject_unauth_destination{instead}.",
 )
 HUGE = Message(
     "warning",
@@ -51,12 +45,22 @@ HUGE = Message(
     "Every machine there may send mail to anywhere through this server, without a login.",
     "Name only networks of your own.",
 )
-STOPS = frozenset(("reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination"))
 WORKING = STOPS | {"check_relay_domains"}
 FORGEABLE = {
     "check_sender_access": Phrase("anybody can write any sender address"),
     "check_helo_access": Phrase("anybody can say any name in HELO"),
     "check_recipient_access": Phrase("strangers may use it too"),
+}
+TABLES = frozenset((*FORGEABLE, "check_client_access"))
+TRUST = {
+    "check_policy_service": (
+        Phrase("Its answer OK"),
+        Phrase("what it answers is decided elsewhere, which cannot be checked here"),
+    ),
+    "permit_mx_backup": (
+        Phrase("A domain whose MX records name this server (and anybody can write such records)"),
+        Phrase("permit_mx_backup_networks sets no limit"),
+    ),
 }
 LISTS = (
     "smtpd_client_restrictions",
@@ -65,7 +69,6 @@ LISTS = (
     "smtpd_relay_restrictions",
     "smtpd_recipient_restrictions",
 )
-DEPTH = 10
 
 
 @dataclass(slots=True)
@@ -96,7 +99,7 @@ def walk(source: Source, settings: Settings, name: str, depth: int = 0) -> Walk:
             if inner.stopped or inner.permit:
                 result.stopped, result.permit = inner.stopped, inner.permit
                 return result
-        elif may_permit(source, rule):
+        elif may_permit(source, settings, rule):
             result.maybe.append(rule)
     return result
 
@@ -109,15 +112,24 @@ def opens(source: Source, settings: Settings, rule: Rule) -> bool:
         return any(whole(network) for network in trusted(settings))
     table = rule.argument if rule.word.startswith("check_") else rule.word
     kind, name = split_table(table)
-    return kind == "static" and permissive(name)
+    if kind == "static":
+        return permits(settings, name.split())
+    return wide_client(source, settings, rule)
 
 
-def may_permit(source: Source, rule: Rule) -> bool:
+def lets_in(settings: Settings, rule: Rule, action: str) -> bool:
+    """Whether an entry may let a stranger in. A client listed by its address or name is one that the author knows."""
+    return (rule.word in FORGEABLE or is_access_table(rule.word)) and permits(settings, action.split())
+
+
+def may_permit(source: Source, settings: Settings, rule: Rule) -> bool:
     """Whether a table or list of others could permit the stranger; small text tables are read."""
-    if rule.word in ("permit_dnswl_client", "permit_rhswl_client"):
+    if rule.word == "check_policy_service":
         return True
+    if rule.word == "permit_mx_backup":
+        return not settings.items("permit_mx_backup_networks")
     bare = is_access_table(rule.word)
-    if not bare and rule.word not in FORGEABLE:
+    if not bare and rule.word not in TABLES:
         return False
     kind, name = split_table(rule.word if bare else rule.argument)
     if kind in ("static", "fail"):
@@ -125,10 +137,11 @@ def may_permit(source: Source, rule: Rule) -> bool:
     if kind in ("hash", "btree", "lmdb", "dbm", "cdb", "texthash", "regexp", "pcre", "cidr") and not name.startswith(
         "{"
     ):
-        return any(permissive(action) for action in actions(source.table_text(name)))
+        return any(lets_in(settings, rule, action) for action in actions(source.table_text(name)))
     if kind == "inline" or name.startswith("{"):
-        return any(permissive(part.strip("{} ")) for part in name.replace("=", " ").split(","))
-    return True
+        parts = re.split(r"[,{}]", name.replace("=", " "))
+        return any(lets_in(settings, rule, part.partition(" ")[2]) for part in map(str.strip, parts))
+    return rule.word in FORGEABLE
 
 
 def actions(text: str) -> Iterator[str]:
@@ -137,13 +150,6 @@ def actions(text: str) -> Iterator[str]:
         if line and line[0] not in "# \t":
             _, _, action = line.strip().partition(" ")
             yield action.strip() or line.strip().partition("\t")[2].strip()
-
-
-def permissive(action: str) -> bool:
-    """Whether an access(5) action permits: OK, all digits, RELAY, or the rule permit."""
-    words = action.split()
-    word = words[-1].lower() if words else ""
-    return word in ("ok", "relay", "permit") or (word.isdigit() and len(words) <= 2)
 
 
 def trusted(settings: Settings) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -155,16 +161,14 @@ def trusted(settings: Settings) -> Iterator[ipaddress.IPv4Network | ipaddress.IP
             continue  # a table, a file, or a mistake that has its own finding
 
 
-def whole(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    """So large that it trusts strangers: 0.0.0.0/0 … /4, ::/0 … /6. 10.0.0.0/8 and fc00::/7 are not."""
-    return network.prefixlen <= (4 if network.version == 4 else 6)
+def named(service: Service) -> str:
+    """` (service submission, master.cf:12)` where a service has settings of its own."""
+    return Phrase(" (service {name}, {place})", name=service.name, place=service.origin) if service.overrides else ""
 
 
 def service_findings(source: Source, settings: Settings, service: Service) -> Iterator[Finding]:
     """The proof for one listener. Raises ConfigError when a list cannot be read."""
-    where = ""
-    if service.overrides:
-        where = Phrase(" (service {name}, {place})", name=service.name, place=service.origin)
+    where = named(service)
     safe = [
         name
         for name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
@@ -181,32 +185,18 @@ def service_findings(source: Source, settings: Settings, service: Service) -> It
         return
     best = min(stopping, key=lambda result: len(result.maybe))
     for rule in best.maybe:
+        trust = TRUST.get(rule.word) or (
+            Phrase("An entry that answers OK") if rule.argument else Phrase("An entry there"),
+            FORGEABLE.get(rule.word, Phrase("you do not decide who is in it")),
+        )
         yield MAYBE.at(
             rule.origin,
-            word=rule.word,
-            argument=rule.argument,
+            rule=f"{rule.word} {rule.argument}".strip(),
             where=where,
-            detail=Phrase("An entry that answers OK") if rule.argument else Phrase("An entry there"),
-            forged=FORGEABLE.get(rule.word, Phrase("you do not decide who is in it")),
+            instead="" if rule.word in TRUST else Phrase(", or let the table answer DUNNO instead of OK"),
+            detail=trust[0],
+            forged=trust[1],
         )
-
-
-def example(settings: Settings, service: Service) -> tuple[str, ...]:
-    """The stranger's session that the walk has shown to go through."""
-    host = settings.text("myhostname")
-    port = service.name.rpartition(":")[2]
-    return (
-        f"(203.0.113.9 connects to {host}, port {port}; no login)",
-        f"S: 220 {host} ESMTP",
-        "C: EHLO stranger.example",
-        f"S: 250 {host}",
-        "C: MAIL FROM:<a@stranger.example>",
-        "S: 250 2.1.0 Ok",
-        "C: RCPT TO:<b@elsewhere.example>",
-        "S: 250 2.1.5 Ok",
-        "C: DATA",
-        "S: 354 End data with <CR><LF>.<CR><LF>",
-    )
 
 
 def every_word(settings: Settings, name: str, depth: int = 0) -> Iterator[str]:
@@ -264,6 +254,7 @@ def check(source: Source) -> Iterator[Finding]:
             continue
         try:
             found = list(service_findings(source, settings, service))
+            found += strangers.findings(source, settings, service, named(service))
         except ConfigError:
             continue  # the value has its own finding
         for finding in found:

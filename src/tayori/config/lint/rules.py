@@ -159,6 +159,8 @@ def word(source: Source, name: str, rule: Rule, own: tuple[str, ...]) -> Iterato
         fix = Edit(rule.origin.file, rule.origin.line, (line.replace(rule.word, near),))
     hint = Phrase('; did you mean "{near}"?', near=near) if near else ""
     own_word = Phrase("Correct it, or list it in smtpd_restriction_classes if it is your own.")
+    if not rule.word.isascii():
+        own_word = Phrase("If it is a note: put # at the very beginning of its line; there are none behind values.")
     mend = Phrase('Write "{name}".', name=near) if near else own_word
     yield UNKNOWN.at(rule.origin, fix, word=rule.word, name=name, hint=hint, mend=mend)
 

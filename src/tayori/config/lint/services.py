@@ -38,6 +38,17 @@ NO_PORT = Message(
 )
 
 
+LOOSE = Message(
+    "error",
+    "loose-word",
+    '"{word}" stands alone behind {command}: it belongs to no -o',
+    "A blank ends the value of -o, so the rest of it is lost; Postfix's {command} would not run with this line.",
+    "Write the value without blanks (a,b,c), or in braces: -o {{ name = a, b, c }}",
+)
+OWN_WORDS = frozenset(("pipe", "spawn"))
+"""Programs whose arguments have no dash."""
+
+
 def check(source: Source) -> Iterator[Finding]:
     """Bad lines first, then each service."""
     for error in source.errors:
@@ -70,8 +81,17 @@ def one(service: Service) -> Iterator[Finding]:
         yield PROGRAM.at(service.origin, command=command, hint=hint, name=service.name, mend=mend)
     elif PROGRAMS[command].endswith("not supported"):
         yield NOT_HERE.at(service.origin, command=command, why=PROGRAMS[command])
+    loose = next((arg for arg in service.args if not arg.startswith("-")), "")
+    if loose and command in PROGRAMS and command not in OWN_WORDS and not _value(service, loose):
+        yield LOOSE.at(service.origin, word=loose, command=command)
     if service.kind == "inet":
         try:
             service.host_port()
         except ConfigError as error:
             yield PORT.at(service.origin, what=error.message, name=service.name, mend=error.mend.capitalize())
+
+
+def _value(service: Service, word: str) -> bool:
+    """Whether the word is what an option before it takes (`-n name`)."""
+    at = service.args.index(word)
+    return at > 0 and len(service.args[at - 1]) == 2 and service.args[at - 1].startswith("-")

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tayori.config.lint import Edit, Finding, Source, lint, read_source
@@ -29,6 +30,8 @@ from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.language import ENGLISH, N_, Language, choose
 
 EX_USAGE, EX_NOINPUT = 64, 66
+ROUNDS = 10
+"""How often --fix looks again: of two mends to one line the second shows after the first."""
 ONE = {"error": N_("{count} error"), "warning": N_("{count} warning"), "note": N_("{count} note")}
 MANY = {"error": N_("{count} errors"), "warning": N_("{count} warnings"), "note": N_("{count} notes")}
 SEVERITY_NAMES = (N_("error"), N_("warning"), N_("note"))
@@ -146,7 +149,15 @@ def examine(directory: str, dns: bool = False) -> tuple[Source, list[Finding]]:
     """Read and check; `dns` asks the name servers too. Raises ConfigError when main.cf cannot be read."""
     source = read_source(directory, probe())
     checks = (*CHECKS, names) if dns else CHECKS
-    return source, [finding for check in checks for finding in check(source)]
+    return source, [finding for check in checks for finding in _of(check, source)]
+
+
+def _of(check: Check, source: Source) -> list[Finding]:
+    """What one check finds; a value that it cannot read has its own finding already."""
+    found: list[Finding] = []
+    with suppress(ConfigError):
+        found.extend(check(source))
+    return found
 
 
 def main(argv: list[str]) -> int:
@@ -157,9 +168,11 @@ def main(argv: list[str]) -> int:
         return EX_USAGE if error.code else 0
     try:
         source, findings = examine(options.directory, options.dns)
-        if options.fix:
-            for line in apply(source, findings):
-                print(line)
+        for _ in range(ROUNDS if options.fix else 0):
+            change = list(apply(source, findings))
+            if not change:
+                break
+            print("\n".join(change))
             source, findings = examine(options.directory, options.dns)
     except ConfigError as error:
         print(f"tayori check: {no_configuration(options.directory) or error}", file=sys.stderr)

@@ -1,0 +1,109 @@
+"""What the open-relay proof asks of single rules, tables and networks; relay.py puts it together."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from tayori.config.lint.finding import Message
+from tayori.config.lint.rules import Rule, classes, is_access_table
+from tayori.config.lint.source import Source, meant_items
+from tayori.config.lint.vocabulary import split_table
+from tayori.config.mastercf import Service
+from tayori.config.settings import Settings
+
+OPEN = Message(
+    "error",
+    "open-relay",
+    "anybody on the Internet can send mail to anywhere through this server{where}",
+    "An open relay: {why} Example: a stranger says MAIL FROM:<a@stranger.example>, RCPT TO:<b@elsewhere.example> "
+    "and gets 250. Such servers are found within hours, send spam for others, and end on every block list.",
+    "Put reject_unauth_destination behind permit_mynetworks and permit_sasl_authenticated in "
+    "smtpd_relay_restrictions{extra}.",
+)
+STOPS = frozenset(("reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination"))
+DEPTH = 10
+
+
+def permissive(action: str) -> bool:
+    """Whether an access(5) action is a plain yes: OK, RELAY, or all digits."""
+    words = action.split()
+    word = words[0].lower() if words else ""
+    return word in ("ok", "relay") or (word.isdigit() and not (len(word) == 3 and word[0] in "45"))
+
+
+def whole(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """So large that it trusts strangers: 0.0.0.0/0 … /4, ::/0 … /6. 10.0.0.0/8 and fc00::/7 are not."""
+    return network.prefixlen <= (4 if network.version == 4 else 6)
+
+
+def everybody(item: str) -> bool:
+    """A network that holds strangers, or a table that holds everything."""
+    if split_table(item)[0] == "static":
+        return True
+    try:
+        return whole(ipaddress.ip_network(item.replace("[", "").replace("]", ""), strict=False))
+    except ValueError:
+        return False
+
+
+def wide_client(source: Source, settings: Settings, rule: Rule) -> bool:
+    """Whether check_client_access permits, by a cidr line, a network that strangers are in."""
+    if rule.word != "check_client_access" and not (is_access_table(rule.word) and rule.word.startswith("cidr")):
+        return False
+    kind, name = split_table(rule.argument or rule.word)
+    if kind != "cidr":
+        return False
+    for line in entries(source, name):
+        words = line.split()
+        if len(words) > 1 and everybody(words[0]):
+            return permits(settings, words[1:])
+    return False
+
+
+def entries(source: Source, name: str) -> Iterator[str]:
+    """The lines of a table in a file, or of an inline one: `{{key value} {key value}}`."""
+    if name.startswith("{"):
+        yield from (
+            part.strip(" {},") for part in re.findall(r"\{[^{}]*\}", name[1:-1]) or name.strip("{}").split(",")
+        )
+        return
+    for line in source.table_text(name).split("\n"):
+        if line and line[0] not in "# \t":
+            yield line
+
+
+def permits(settings: Settings, action: list[str], depth: int = 0) -> bool:
+    """Whether an access(5) action lets a stranger pass: OK, or restrictions that come to a permit."""
+    if permissive(" ".join(action)):
+        return True
+    own = classes(settings)
+    for word in re.split(r"[,\s]+", " ".join(action)):
+        if word.lower() in STOPS:
+            return False
+        if word.lower() == "permit":
+            return True
+        if word in own and depth < DEPTH:
+            inside = list(meant_items(settings, word))
+            if any(part.lower() in (*STOPS, "permit") or part in own for part in inside):
+                return permits(settings, inside, depth + 1)
+    return False
+
+
+def example(settings: Settings, service: Service) -> tuple[str, ...]:
+    """The stranger's session that the walk has shown to go through."""
+    host = settings.text("myhostname")
+    port = service.name.rpartition(":")[2]
+    return (
+        f"(203.0.113.9 connects to {host}, port {port}; no login)",
+        f"S: 220 {host} ESMTP",
+        "C: EHLO stranger.example",
+        f"S: 250 {host}",
+        "C: MAIL FROM:<a@stranger.example>",
+        "S: 250 2.1.0 Ok",
+        "C: RCPT TO:<b@elsewhere.example>",
+        "S: 250 2.1.5 Ok",
+        "C: DATA",
+        "S: 354 End data with <CR><LF>.<CR><LF>",
+    )
