@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tayori.config.params.row import Kind, Row, Status
+from tayori.config.params.row import Kind, Row
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -12,7 +12,12 @@ ROWS: tuple[Row, ...] = (
         "Empty: what is known of addresses lives in memory only. Any other value: it is kept in verify.sqlite in the "
         "queue folder, a format of tayori's own, whatever table is named.",
     ),
-    Row("address_verify_sender", Kind.TEXT, "$double_bounce_sender", "The sender address of probes; empty is <>."),
+    Row(
+        "address_verify_sender",
+        Kind.TEXT,
+        "$double_bounce_sender",
+        "The sender address of probes, empty is <>; mail to it is taken whatever the rules say.",
+    ),
     Row(
         "address_verify_positive_expire_time",
         Kind.TIME,
@@ -162,13 +167,7 @@ ROWS: tuple[Row, ...] = (
         "Stands in for sender_dependent_default_transport_maps when an address is probed.",
     ),
     Row(
-        "address_verify_sender_ttl",
-        Kind.TIME,
-        "0s",
-        "How long a probe's sender address stays the same; 0 is for ever.",
-        status=Status.PLANNED,
-        why="It never changes yet, as with 0; address_verify_sender names it.",
-        low=0,
+        "address_verify_sender_ttl", Kind.TIME, "0s", "How often a probe's sender address changes; 0 is never.", low=0
     ),
     Row(
         "address_verify_pending_request_limit",
