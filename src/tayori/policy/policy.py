@@ -19,7 +19,8 @@ from tayori.policy.listed import reject_unlisted_recipient, reject_unlisted_send
 from tayori.policy.restrictions import OLD_SPELLINGS, RELAY_GUARDS, RESTRICTIONS
 from tayori.policy.rule import Resource, Rule, RuleList
 from tayori.policy.services import Services
-from tayori.policy.verdict import Action, Verdict
+from tayori.policy.verdict import Action, Reason, Verdict
+from tayori.rewrite.probe_sender import ProbeSender
 
 __all__ = ["Policy", "Services"]
 
@@ -47,6 +48,9 @@ class Policy:
         first = settings.flag("smtpd_relay_before_recipient_restrictions")
         self._recipient = (relay, recipient) if first else (recipient, relay)
         self._delay = settings.flag("smtpd_delay_reject")
+        self._prober = ProbeSender(settings)
+        place = settings.origin("address_verify_sender")
+        self._probed = Verdict(Action.PERMIT, None, Reason("RCPT", "address_verify_sender", "permit", "", place))
         self._unlisted_sender = _implied(settings, "smtpd_reject_unlisted_sender")
         self._unlisted_recipient = _implied(settings, "smtpd_reject_unlisted_recipient")
         early = {
@@ -93,6 +97,8 @@ class Policy:
         name = facts.recipient or ""
         if name.lower() == "postmaster":
             return PERMITTED
+        if self._prober.owns(name):
+            return self._probed
         run = Evaluation(facts, self.services, facts.pending)
         if self._delay and await self._delayed(run, facts):
             return run.verdict(permits=False)

@@ -17,6 +17,7 @@ from tayori.rewrite.aliasmaps import alias_tables
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder
+from tayori.rewrite.probe_sender import ProbeSender
 from tayori.rewrite.remembered import Remembered
 from tayori.rewrite.resolve import REFUSING, Resolver
 from tayori.rewrite.results import AddressClass, Classified, Deferred, Resolved, Unlisted
@@ -48,6 +49,7 @@ class Listing:
         self._form = Form(settings)
         self._finder = Finder(settings, classes.is_local)
         self._resolver = Resolver(settings, tables, classes)
+        self._prober = ProbeSender(settings)
         self._always = frozenset(("", "postmaster", "mailer-daemon", settings.text("double_bounce_sender").lower()))
         self._show = settings.flag("show_user_unknown_table_name")
         self._known = _joined(tables, settings, _KNOWN)
@@ -129,7 +131,8 @@ class Listing:
         if listed is None or (not listed.maps and answer.kind is not AddressClass.VIRTUAL_ALIAS):
             return None
         if answer.kind is AddressClass.LOCAL:
-            found = local.lower() in self._always or await self._local_user(address, local)
+            always = local.lower() in self._always or self._prober.owns(address)
+            found = always or await self._local_user(address, local)
         else:
             hit = await self._finder.find(listed.maps, address)
             found = hit if isinstance(hit, Deferred) else hit is not None

@@ -26,9 +26,9 @@ from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Aliases, Loop
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.cleanup import Cleanup, Incoming
-from tayori.rewrite.form import Form
 from tayori.rewrite.generic import Generic
 from tayori.rewrite.keys import Finder
+from tayori.rewrite.probe_sender import ProbeSender
 from tayori.rewrite.resolve import Resolver
 from tayori.rewrite.results import Deferred, Resolved, Rewritten
 from tayori.tables.maps import Maps
@@ -72,9 +72,7 @@ class Prober:
         generic: Mapping[str, Generic],
     ) -> None:
         """`program`: the master.cf program of a transport; `generic` by program. Raises ConfigError."""
-        form = Form(settings)
-        sender = settings.text("address_verify_sender")
-        self._sender = form.envelope(sender) if sender and sender != "<>" else ""
+        self._probe_sender = ProbeSender(settings)
         self._cleanup = cleanup
         self._aliases = aliases
         self._program = program
@@ -85,6 +83,10 @@ class Prober:
         self._ways_out = WaysOut(settings, tables, aliases, self._finder, self._resolver)
         self._users = Users.configured(settings)
         self._mailboxes = Maps.from_settings(tables, settings, "virtual_mailbox_maps")
+
+    @property
+    def _sender(self) -> str:
+        return self._probe_sender.now()
 
     async def ask(self, address: str) -> DeliveryOutcome:
         """The best outcome of the recipients that `address` stands for."""

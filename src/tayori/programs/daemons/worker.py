@@ -43,6 +43,7 @@ from tayori.programs.history.history import History
 from tayori.programs.maillog import MailLog, bridge
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import QueueBroken, QueueFull
+from tayori.rewrite.probe_sender import Nobody
 from tayori.sasl.authenticator import Authenticator
 from tayori.sasl.board import LoginBoard
 from tayori.schedule.backoff import Backoff
@@ -172,7 +173,7 @@ class _Worker:
             history=intake.history,
             status=StatusFilter(settings, house.tables, self.plan.log.line),
             digits=settings.number("delay_logging_resolution_limit"),
-            nobody=settings.text("double_bounce_sender"),
+            nobody=Nobody(settings).owns,
             ways_out=WaysOut(settings, house.tables, house.aliases, house.finder, house.resolver),
         )
 

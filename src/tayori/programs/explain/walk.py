@@ -41,6 +41,7 @@ from tayori.programs.history.record import Decision
 from tayori.programs.history.trail import about_command
 from tayori.programs.language import N_, Language
 from tayori.queue.model import Attributes, Message, Recipient
+from tayori.rewrite.probe_sender import Nobody
 from tayori.rewrite.results import Cleaned, Deferred, Resolved
 
 NO_LOGIN = N_("The login {login} is left out: this service offers no AUTH to such a client.")
@@ -180,8 +181,7 @@ class Explainer:
         agent = self.house.agents.get(transport)
         if isinstance(agent, SmtpAgent) and play.question.dns:
             hosts = await destinations(agent, DnsNames(self.settings, self.house.dns), nexthop)
-        nobody = self.settings.text("double_bounce_sender").lower()
-        if program == "local" and found.address.rpartition("@")[0].lower() == nobody:
+        if program == "local" and Nobody(self.settings).owns(found.address):
             targets = (Target(address, "discarded", DISCARDED.text, DISCARDED.enhanced),)
         elif program in AT_ONCE:
             end = AT_ONCE[program](nexthop)

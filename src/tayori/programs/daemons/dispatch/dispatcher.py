@@ -71,10 +71,11 @@ class Dispatcher:
         ways_out: WaysOut | None = None,
         status: StatusFilter | None = None,
         digits: int = 2,
-        nobody: str = "",
+        nobody: Callable[[str], bool] = lambda address: False,
     ) -> None:
-        """`digits`: delay_logging_resolution_limit. `nobody`: double_bounce_sender."""
-        self._nobody = nobody.lower()
+        """`digits`: delay_logging_resolution_limit. `nobody`: whether a local address is the sender
+        of reports or probes."""
+        self._nobody = nobody
         self._status = status or None
         self._digits = digits
         self._ways_out = ways_out if ways_out is not None and ways_out.active else None
@@ -242,7 +243,7 @@ class Dispatcher:
                 original = recipient.original or recipient.address
                 recipient = msgspec.structs.replace(recipient, address=resolved.address, original=original)
             program = self._programs.program(resolved.transport)
-            if program == "local" and recipient.address.rpartition("@")[0].lower() == self._nobody:
+            if program == "local" and self._nobody(recipient.address):
                 ended.append(Ended(recipient, DISCARDED, "qmgr"))
                 continue
             if program == "local" and self._ways_out is not None:
