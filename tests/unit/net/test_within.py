@@ -89,6 +89,35 @@ def test_cancelling() -> None:
     assert heard == [True]
 
 
+def test_cancelled_from_outside_while_it_expires() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)  # the other cancel comes now
+            raise
+
+    async def main() -> None:
+        task = asyncio.create_task(within(0.01, stubborn()))
+        await asyncio.sleep(0.03)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+
+
+def test_the_task_is_whole_after_a_limit() -> None:
+    async def main() -> tuple[int, str]:
+        with pytest.raises(TimeoutError):
+            await within(0.01, asyncio.sleep(30))
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling(), await within(1.0, asyncio.sleep(0.001, "goes on"))
+
+    assert asyncio.run(main()) == (0, "goes on")
+
+
 def test_what_it_raises_later() -> None:
     async def fails() -> None:
         await asyncio.sleep(0)
