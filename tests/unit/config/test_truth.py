@@ -189,7 +189,6 @@ def test_the_finder_tells_what_is_read_from_what_is_not() -> None:
         assert is_read(name), name
     for name in (
         "postscreen_greet_wait",
-        "address_verify_sender_ttl",
         "tls_null_cipherlist",
         "transport_recipient_limit",
     ):
