@@ -1,13 +1,14 @@
 """postmap: ask tables, check their sources, change them. Postfix's command of the same name, postmap(1).
 
-    postmap [-c DIR] [-fNnoprsuUvw] [-hbm] -q KEY|- TYPE:FILE …    ask; exit 1 when nothing is found
-    postmap -s TYPE:FILE …                                          list all entries
+    postmap [-c DIR] [-fFNnopuUv] [-hbm] -q KEY|- TYPE:FILE …      ask; exit 1 when nothing is found
+    postmap [-F] -s TYPE:FILE …                                     list all entries
     postmap -d KEY|- TYPE:FILE …                                    remove entries
-    postmap -i [-r] TYPE:FILE < ENTRIES                             add entries
-    postmap TYPE:FILE …                                             check the source
+    postmap -i [-rw] TYPE:FILE < ENTRIES                            add entries
+    postmap [-Fw] TYPE:FILE …                                       check the source
 
 tayori reads the text itself, so there is no database to build: without -q, -s, -d or -i the file is read, bad lines
-are named, and that is all. -d and -i change the text file. -N -n -o -p -u -U are taken and mean nothing here.
+are named, and that is all. -d and -i change the text file. -N -n -o -p -u -U are taken and mean nothing here. With
+-F values are names of files, and their contents are what is shown (postmap_files.py).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import asyncio
 import getopt
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.programs.commands.postmap_files import ENCODED, contents, decoded
+from tayori.programs.commands.postmap_keys import keys
 from tayori.tables import edit
 from tayori.tables.formats import FORMATS
 from tayori.tables.inline import InlineTable
@@ -48,6 +51,8 @@ class Job:
     fold: bool = True
     headers: bool = False
     body: bool = False
+    structure: bool = False
+    files: bool = False
     verbose: bool = False
     specs: list[str] = field(default_factory=list)
 
@@ -79,7 +84,7 @@ def run(program: str, form: str, argv: list[str]) -> int:
             tables.close()
     except getopt.GetoptError as error:
         print(
-            f"{program}: {error.msg}\nusage: {program} [-c DIR] [-q KEY | -d KEY | -s | -i] TYPE:FILE …",
+            f"{program}: fatal: {error.msg}\nusage: {program} [-c DIR] [-q KEY | -d KEY | -s | -i] TYPE:FILE …",
             file=sys.stderr,
         )
     except ConfigError as error:
@@ -117,15 +122,18 @@ def parse(program: str, form: str, argv: list[str]) -> Job:
                 job.body = True
             case "-v":
                 job.verbose = True
+            case "-m":
+                job.structure = True
             case "-F":
-                raise getopt.GetoptError(
-                    "-F (values that are file contents) is not supported: name the files instead"
-                )
+                job.files = True
             case _:
                 pass
-    chosen = [job.query is not None, job.delete is not None, job.listing, job.incremental]
-    if sum(chosen) > 1:
-        raise getopt.GetoptError("use only one of -q, -d, -s and -i")
+    if sum([job.query is not None, job.delete is not None, job.listing]) > 1:
+        raise getopt.GetoptError("specify only one of -s -q or -d")
+    if job.query != "-" and (job.headers or job.body or job.structure):
+        raise getopt.GetoptError('specify -b -h or -m only with "-q -"')
+    if job.structure and not (job.headers or job.body):
+        job.say("warning: ignoring -m option without -b or -h")
     if not words:
         raise getopt.GetoptError("no table is named")
     return job
@@ -166,51 +174,48 @@ async def query(job: Job, tables: Tables, specs: list[str]) -> int:
     if job.query != "-":
         value = await first(job, opened, job.query or "")
         if value is not None:
-            print(value)
+            put(value)
         return 0 if value is not None else 1
     hits = 0
-    for key in keys_from_input(job):
-        value = await first(job, opened, key)
+    for key in keys(job.headers, job.body, job.structure):
+        value = await first(job, opened, key) if key else None
         if value is not None:
             hits += 1
-            print(f"{key}\t{value}")
+            put(f"{key}\t", value)
     return 0 if hits else 1
 
 
-async def first(job: Job, opened: Iterable[Table], key: str) -> str | None:
+def put(*parts: str | bytes) -> None:
+    """One line; bytes that are no UTF-8 as they are."""
+    raw = b"".join(part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape") for part in parts)
+    try:
+        print(raw.decode())
+    except UnicodeDecodeError:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(raw + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def shown(job: Job, table: Table, key: str, value: str) -> str | bytes | None:
+    """What -F makes of a value; None, with a warning, where its files cannot be read."""
+    if not job.files:
+        return value
+    try:
+        return decoded(value) if table.name.partition(":")[0] in ENCODED else contents(value)
+    except ConfigError as error:
+        job.say(f"warning: {table.name}: {key}: {error}; the entry is left out")
+        return None
+
+
+async def first(job: Job, opened: Iterable[Table], key: str) -> str | bytes | None:
     """The first value found. Raises ConfigError when a table fails."""
     for table in opened:
         answer = await table.lookup(key)
         if isinstance(answer, Found):
-            return answer.value
+            return shown(job, table, key, answer.value)
         if isinstance(answer, TempFail):
             raise ConfigError(f"table {table.name}: query error: {answer.why}")
     return None
-
-
-def keys_from_input(job: Job) -> Iterator[str]:
-    """Keys for `-q -`: lines, or with -h header lines and with -b body lines of a message (postmap(1))."""
-    lines = [line.rstrip("\r\n") for line in sys.stdin]
-    if not (job.headers or job.body):
-        yield from lines
-        return
-    at = 0
-    held = ""
-    while at < len(lines):
-        line = lines[at]
-        if held and line[:1] in (" ", "\t"):
-            held += f"\n{line}"
-        elif line.partition(":")[1] and line[:1] not in (" ", "\t") and " " not in line.partition(":")[0].rstrip():
-            if held and job.headers:
-                yield held
-            held = line
-        else:
-            break
-        at += 1
-    if held and job.headers:
-        yield held
-    if job.body:
-        yield from lines[at + 1 if at < len(lines) and not lines[at] else at :]
 
 
 def listing(job: Job, tables: Tables, specs: list[str]) -> int:
@@ -224,7 +229,9 @@ def listing(job: Job, tables: Tables, specs: list[str]) -> int:
         else:
             raise ConfigError(f"{spec}: tables of this type cannot be listed")
         for key, value in pairs:
-            print(f"{key}{':' if job.form == 'aliases' else ''}\t{value}")
+            text = shown(job, table, key, value)
+            if text is not None:
+                put(f"{key}{':' if job.form == 'aliases' else ''}\t", text)
     return 0
 
 
@@ -238,11 +245,11 @@ def text_file(job: Job, spec: str) -> str:
 
 def delete(job: Job, specs: list[str]) -> int:
     """-d: remove entries from the text; exit 1 when no key was there."""
-    keys = [line.rstrip("\n") for line in sys.stdin] if job.delete == "-" else [job.delete or ""]
+    wanted = list(keys(False, False, False)) if job.delete == "-" else [job.delete or ""]
     hits = 0
     for spec in specs:
         path = text_file(job, spec)
-        found = edit.remove(path, job.form, keys, fold if job.fold else plain)
+        found = edit.remove(path, job.form, wanted, fold if job.fold else plain)
         hits += len(found)
         if found and job.verbose:
             job.say(f"{path}: removed {len(found)} from the text, which is what tayori reads")
@@ -276,6 +283,12 @@ def check(job: Job, spec: str) -> int:
             if isinstance(item, Problem):
                 job.say(f"warning: {path}:{item.line}: {item.why}; the line is left out")
                 continue
+            if job.files:
+                try:
+                    contents(item.value)
+                except ConfigError as error:
+                    job.say(f"warning: {path}:{item.line}: {error.message}; the line is left out")
+                    continue
             if _looks_wrong(item, job):
                 job.say(f"warning: {path}:{item.line}: the key ends with a colon: is this an alias file?")
             key = fold(item.key) if job.fold else item.key
