@@ -90,6 +90,11 @@ class Evaluation:
         """Whether acceptance is out of the question: a defer_if_permit waits."""
         return self._deferred is not None
 
+    @property
+    def warning(self) -> bool:
+        """Whether a refusal would only be a note (warn_if_reject): what was asked so was not really asked."""
+        return self._warn > 0
+
     async def ask(self, rules: RuleList) -> bool:
         """Walk one list of the stage. True when it refused (a permit ends only its own list)."""
         return isinstance(await self._walk(rules.rules), Refusal)

@@ -29,7 +29,7 @@ async def reject_unlisted_recipient(run: Evaluation, rule: Rule) -> Answer:
     address = run.facts.recipient
     if address is None or run.listed_recipient:
         return None
-    run.listed_recipient = True
+    run.listed_recipient = not run.warning
     found = await run.services.listing.recipient(address, run.facts.sender or "")
     return _refuse(run, address, found, found.enhanced if isinstance(found, Unlisted) else "")
 
@@ -40,7 +40,7 @@ async def reject_unlisted_sender(run: Evaluation, rule: Rule) -> Answer:
     address = run.facts.sender
     if not address or run.listed_sender:
         return None
-    run.listed_sender = True
+    run.listed_sender = not run.warning
     found = await run.services.listing.sender(address)
     enhanced = ""
     if isinstance(found, Unlisted):

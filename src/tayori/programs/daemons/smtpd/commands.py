@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from tayori.policy.facts import Facts, Stage
+from tayori.policy.policy import PERMITTED
 from tayori.policy.verdict import Action, Verdict
 from tayori.programs.daemons.smtpd.options import SmtpdOptions, words
 from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
@@ -279,7 +280,8 @@ async def _judge_recipient(
     if session.service.rates.recipient(session.client.address) and not await _exempt(session):
         session.note(f"warning: Recipient address rate limit exceeded: {session.peer} for service smtpd")
         return Reply(450, "4.7.1", f"Error: too many recipients from {session.client.address}")
-    verdict = await session.service.policy.rcpt(facts)
+    # once a message is thrown away nothing is asked any more (access(5) DISCARD)
+    verdict = PERMITTED if transaction.discard else await session.service.policy.rcpt(facts)
     session.note_verdict(verdict, facts)
     _apply(session, verdict)  # what rules did before another refused stays done, as in Postfix
     transaction = session.transaction or transaction
