@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.config.smtpdconf import SmtpdConf
 from tayori.net.tls import TlsSession
@@ -25,7 +26,7 @@ from tayori.sasl.abuse import Abuse, Refuse
 from tayori.sasl.certificates import Certificates
 from tayori.sasl.cost import Cost
 from tayori.sasl.mechanisms import MECHANISMS, Nonces, ServerContext
-from tayori.sasl.offer import Offer, serves
+from tayori.sasl.offer import Offer, security_options, serves
 from tayori.sasl.reachability import Reachability
 from tayori.sasl.record import Attempt, LoginRecord
 from tayori.sasl.steps import Challenge, CheckPassword, CheckToken, Failure, FetchSecret, Secret, Step, Success
@@ -69,7 +70,7 @@ class Authenticator:
         self.clock, self.monotonic, self.random, self.seconds = clock, monotonic, random, seconds
         scope = " ".join(settings.text(f"smtpd_sasl_{name}") for name in ("type", "path", "service", "local_domain"))
         self.abuse = abuse or Abuse(monotonic, say=log.warning, scope=scope)
-        self.dovecot = _dovecot(settings)
+        self.dovecot = dovecot_of(settings)
         if self.dovecot is not None:
             self.verifiers: tuple[Verifier, ...] = ()
             probed: Sequence[Verifier] = (self.dovecot,)
@@ -385,10 +386,17 @@ def split_realm(username: str, default: str) -> tuple[str, str]:
     return (name, realm) if at else (username, default)
 
 
-def _dovecot(settings: Settings) -> Dovecot | None:
-    if settings.text("smtpd_sasl_type") != "dovecot":
-        return None
-    return Dovecot.from_settings(settings)
+def dovecot_of(settings: Settings) -> Dovecot | None:
+    """By smtpd_sasl_type; None: mechanisms and passwords are our own. Raises ConfigError."""
+    kind = settings.text("smtpd_sasl_type")
+    if kind == "dovecot":
+        for parameter in ("smtpd_sasl_security_options", "smtpd_sasl_tls_security_options"):
+            security_options(settings, parameter)
+        return Dovecot.from_settings(settings)
+    if kind not in ("", "cyrus"):
+        origin = settings.origin("smtpd_sasl_type")
+        raise ConfigError(f"smtpd_sasl_type: {kind} is not known", origin, "write cyrus or dovecot")
+    return None
 
 
 def _exceptions(settings: Settings, tables: Tables | None) -> MatchList | None:

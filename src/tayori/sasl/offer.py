@@ -21,7 +21,7 @@ from tayori.tables.registry import Tables
 # Not offered unless mech_list names them: broken or open to everybody.
 ON_REQUEST = {
     "CRAM-MD5": "needs plain passwords on the server and can be guessed from what is overheard (RFC 2195)",
-    "DIGEST-MD5": "obsolete (RFC 6331)",
+    "DIGEST-MD5": "is obsolete (RFC 6331)",
     "ANONYMOUS": "lets anybody in",
     "GSSAPI": "needs a Kerberos keytab for this host",
 }
@@ -32,12 +32,16 @@ NOT_NAMED = "mech_list does not name it"
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A mechanism that is not offered. `tls` is None when it never is, else the TLS state in which it is not."""
+    """A mechanism that is not offered. `tls` is None when it never is, else the TLS state in which it is not.
+
+    `kind` says for `check` what took it away: default, unknown, unnamed, filter, certificate, keytab, the name of a
+    security option, or what no back end could give (password, secrets, token)."""
 
     mechanism: str
     setting: str
     why: str
     tls: bool | None = None
+    kind: str = ""
 
 
 class Offer:
@@ -53,12 +57,13 @@ class Offer:
         rows = self._served(rows, settings, conf, verifiers, external)
         self.alone = all(row.needs in ALONE for row in rows)
         for tls, parameter in ((False, "smtpd_sasl_security_options"), (True, "smtpd_sasl_tls_security_options")):
-            options = _options(settings, parameter)
+            options = security_options(settings, parameter)
             kept = []
             for row in rows:
                 option = row.traits.permitted_by(options)
                 if option:
-                    self.removed.append(Removed(row.name, parameter, f"{option} does not allow it", tls))
+                    why = f"the option {option} does not allow it"
+                    self.removed.append(Removed(row.name, parameter, why, tls, option))
                 else:
                     kept.append(row)
             self._rows[tls] = tuple(kept)
@@ -80,13 +85,14 @@ class Offer:
         if not words:
             for name, why in ON_REQUEST.items():
                 if name in MECHANISMS:
-                    self.removed.append(Removed(name, "mech_list", f"off by default: {why}"))
+                    self.removed.append(Removed(name, "mech_list", f"off by default: it {why}", kind="default"))
             rows = [row for row in MECHANISMS.values() if row.name not in ON_REQUEST]
             return sorted(rows, key=lambda row: -row.strength)
         rows = []
         for word in dict.fromkeys(words):
             if word not in MECHANISMS:
-                self.removed.append(Removed(word, "mech_list", "tayori does not know this mechanism"))
+                why = "tayori does not know this mechanism"
+                self.removed.append(Removed(word, "mech_list", why, kind="unknown"))
                 continue
             plus = MECHANISMS.get(f"{word}-PLUS")
             if plus is not None and plus.name not in words:
@@ -94,7 +100,7 @@ class Offer:
             rows.append(MECHANISMS[word])
         for name in MECHANISMS:
             if name not in words and name.removesuffix("-PLUS") not in words:
-                self.removed.append(Removed(name, "mech_list", NOT_NAMED))
+                self.removed.append(Removed(name, "mech_list", NOT_NAMED, kind="unnamed"))
         return rows
 
     def _filtered(self, rows: list[Row], settings: Settings, tables: Tables | None) -> list[Row]:
@@ -111,7 +117,8 @@ class Offer:
             elif _at_once(wanted, row.name, settings):
                 kept.append(row)
             else:
-                self.removed.append(Removed(row.name, "smtpd_sasl_mechanism_filter", "the filter leaves it out"))
+                why = "the filter leaves it out"
+                self.removed.append(Removed(row.name, "smtpd_sasl_mechanism_filter", why, kind="filter"))
         return kept
 
     def names_alone(self, tls: bool, external: str = "") -> tuple[str, ...]:
@@ -127,19 +134,19 @@ class Offer:
         for row in rows:
             if row.needs == "certificate" and not external:
                 why = "no certificate logs in: tayori_sasl_external_maps and tayori_sasl_external_names are empty"
-                self.removed.append(Removed(row.name, "tayori_sasl_external_maps", why))
+                self.removed.append(Removed(row.name, "tayori_sasl_external_maps", why, kind="certificate"))
                 continue
             if row.needs == "gssapi":
                 service = settings.text("smtpd_sasl_service") or "smtp"
                 why = gssapi.trouble(service, settings.text("myhostname"), conf.get("keytab"))
                 if why:
-                    self.removed.append(Removed(row.name, "keytab", why))
+                    self.removed.append(Removed(row.name, "keytab", why, kind="keytab"))
                     continue
             if row.needs in ALONE or any(serves(verifier, row) for verifier in verifiers):
                 kept.append(row)
             else:
                 what = {"secrets": "give stored secrets", "token": "check tokens"}.get(row.needs, "check passwords")
-                self.removed.append(Removed(row.name, setting, f"{names} cannot {what}"))
+                self.removed.append(Removed(row.name, setting, f"{names} cannot {what}", kind=row.needs))
         return kept
 
 
@@ -160,7 +167,8 @@ def _always(row: Row) -> bool:
     return not row.plus and row.needs != "certificate"
 
 
-def _options(settings: Settings, parameter: str) -> frozenset[str]:
+def security_options(settings: Settings, parameter: str) -> frozenset[str]:
+    """The words of a security options parameter. Raises ConfigError for one that there is not."""
     options = frozenset(word.lower() for word in settings.items(parameter))
     unknown = sorted(options - SECURITY_OPTIONS)
     if unknown:

@@ -133,7 +133,11 @@ def test_the_order_and_the_filters(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nopaintext is not known"):
         offered("mech_list: plain", smtpd_sasl_security_options="nopaintext")
     auth = Authenticator(settings(tmp_path, smtpd_sasl_security_options="noplaintext"), conf(), [Store("s")])
-    assert ("PLAIN", "smtpd_sasl_security_options", "noplaintext does not allow it (without TLS)") in auth.removed()
+    assert (
+        "PLAIN",
+        "smtpd_sasl_security_options",
+        "the option noplaintext does not allow it (without TLS)",
+    ) in auth.removed()
 
 
 def test_exceptions_networks(tmp_path: Path) -> None:

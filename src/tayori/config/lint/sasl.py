@@ -60,6 +60,8 @@ NO_AUTH = Message(
     "smtpd_tls_auth_only = yes hides AUTH until STARTTLS, and STARTTLS is not offered: nobody can log in.",
     "Set smtpd_tls_security_level = may and a certificate.",
 )
+PLAINTEXT_OFF = {"noplaintext", "noactive", "nodictionary", "forward_secrecy", "mutual_auth"}
+"""Security options that PLAIN and LOGIN do not get past."""
 KEYS = (
     "pwcheck_method",
     "mech_list",
@@ -155,14 +157,26 @@ def listener(source: Source, settings: Settings, where: str) -> Iterator[Finding
         if not tls:
             yield NO_AUTH.at(settings.origin("smtpd_tls_auth_only") or on, where=where)
         return
-    if "noplaintext" in settings.items("smtpd_sasl_security_options"):
+    if PLAINTEXT_OFF & set(settings.items("smtpd_sasl_security_options")):
         return
     named = source.smtpd_conf.words("mech_list")
     plain = [word.upper() for word in named if word.upper() in ("PLAIN", "LOGIN")] if named else ["PLAIN", "LOGIN"]
+    plain = [word for word in plain if not filtered_out(settings, word)]
     if plain:
         steps = "" if tls else Phrase("smtpd_tls_security_level = may, a certificate, and ")
         mend = Phrase("Set {steps}smtpd_tls_auth_only = yes.", steps=steps)
         yield PLAINTEXT.at(on, where=where, mechanisms=" and ".join(plain), mend=mend)
+
+
+def filtered_out(settings: Settings, mechanism: str) -> bool:
+    """Whether smtpd_sasl_mechanism_filter certainly leaves it out; files and tables are not asked."""
+    if not settings.is_set("smtpd_sasl_mechanism_filter") or not settings.items("smtpd_sasl_mechanism_filter"):
+        return False
+    for word in settings.items("smtpd_sasl_mechanism_filter"):
+        pattern = word.lstrip("!")
+        if pattern.upper() == mechanism or ":" in pattern or "/" in pattern:
+            return word.startswith("!") and pattern.upper() == mechanism
+    return True
 
 
 def smtpd_conf(source: Source) -> Iterator[Finding]:
