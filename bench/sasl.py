@@ -3,13 +3,16 @@
 As root, on one machine, in interleaved rounds. A login is a connection, EHLO, AUTH PLAIN, QUIT; eight clients in
 blocking processes. Pairs: both servers ask the same Cyrus saslauthd (`-a shadow -c`, its cache on, no other cache on
 either side), and both read the same sasldb2 made by Cyrus saslpasswd2 (Cyrus SASL opens the file for each login;
-tayori remembers what it read until the file changes). Apart: tayori's own accounts with argon2id, right passwords
-remembered for a minute as they are by default, and each login by another account, so that every one is hashed.
+tayori remembers what it read until the file changes). Beside them a bare uvloop server in two processes that answers
+the same lines and does nothing else: the most that any Python server could reach with these clients on these cores.
+Apart: tayori's own accounts with argon2id, right passwords remembered for a minute as they are by default, and each
+login by another account, so that every one is hashed.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import base64
 import multiprocessing
 import os
@@ -23,6 +26,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import uvloop
 
 HOST = "mail.bench.example"
 USER, PASSWORD = "tayoribenchsasl", "Secret-123"
@@ -188,6 +193,62 @@ def _words(rates: list[float]) -> str:
     return f"{statistics.median(rates):7.0f} logins/s   ({min(rates):.0f} to {max(rates):.0f})"
 
 
+class _Canned(asyncio.Protocol):
+    """Answers by the first letters of what came."""
+
+    answers = {  # noqa: RUF012
+        b"EHLO": b"250-mail.bench.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-AUTH PLAIN\r\n250 DSN\r\n",
+        b"AUTH": b"235 2.7.0 Authentication successful\r\n",
+        b"QUIT": b"221 2.0.0 Bye\r\n",
+    }
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        transport.write(b"220 mail.bench.example ESMTP\r\n")  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(self.answers[data[:4]])  # type: ignore[attr-defined]
+        if data[:4] == b"QUIT":
+            self.transport.close()
+
+
+def _canned(sock: socket.socket) -> None:
+    async def serve() -> None:
+        await asyncio.get_running_loop().create_server(_Canned, sock=sock)
+        await asyncio.sleep(3600)
+
+    uvloop.run(serve())
+
+
+def floor(rounds: int, seconds: float) -> None:
+    """The bare server."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(1024)
+        servers = [multiprocessing.Process(target=_canned, args=(sock,), daemon=True) for _ in range(2)]
+        for process in servers:
+            process.start()
+        port = int(sock.getsockname()[1])
+        logins(port, 1.0, [USER])
+        rates, costs = [], []
+        for _ in range(rounds):
+            before = sum(_own_seconds(process.pid) for process in servers)
+            rate, took = logins(port, seconds, [USER])
+            rates.append(rate)
+            costs.append((sum(_own_seconds(process.pid) for process in servers) - before) / (rate * took) * 1e6)
+        for process in servers:
+            process.terminate()
+    print(
+        f"{'bare server':12} {'uvloop':8} {_words(rates)}   {statistics.median(costs):5.0f} us CPU of the server each"
+    )
+
+
+def _own_seconds(pid: int | None) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def accounts(folder: Path, rounds: int, seconds: float) -> None:
     """argon2id: tayori alone."""
     from tayori.sasl.accounts import AccountFile
@@ -239,7 +300,9 @@ def main() -> int:
         through = f"pwcheck_method: saslauthd\nsaslauthd_path: {folder}/mux.d/mux\nmech_list: plain\n"
         pair("saslauthd", folder, through, options.rounds, options.seconds)
         stored = f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {database}\nmech_list: plain\n"
+        time.sleep(2.5)  # a file that changed within two seconds is not remembered
         pair("sasldb2", folder, stored, options.rounds, options.seconds)
+        floor(options.rounds, options.seconds)
         accounts(folder, options.rounds, options.seconds)
     finally:
         daemon.terminate()
