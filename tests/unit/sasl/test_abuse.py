@@ -70,6 +70,15 @@ def test_repeated_failures_are_one_line() -> None:
     assert world.said[1].startswith("1 more")
 
 
+def test_a_summary_comes_though_no_other_failure_does() -> None:
+    world = World(summary_every=60)
+    world.fail("192.0.2.1", "taro", 8)
+    for _ in range(35):
+        world.now += 2
+        world.abuse.summarise()
+    assert world.said == ["3 more failed log-ins from 192.0.2.1 in 60 s (taro)"]
+
+
 def test_summaries_are_bounded() -> None:
     world = World(most_quiet=100)
     for number in range(1000):

@@ -268,8 +268,10 @@ class _Worker:
 
 
 async def _watch(logins: tuple[Authenticator, ...]) -> None:
-    """Look at the password back ends without waiting for a client, so that AUTH comes back by itself."""
+    """Look at the password back ends without waiting for a client, so that AUTH comes back by itself; say how many
+    failures were not told one by one, though no other comes."""
     while logins:
         for authenticator in logins:
             authenticator.reachability.up()
+            authenticator.abuse.summarise()
         await asyncio.sleep(WATCH_SECONDS)
