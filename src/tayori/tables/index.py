@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib
 import logging
 import mmap
 import os
@@ -84,8 +85,10 @@ def open_index(
     form: str,
     folding: Callable[[str], str],
     cache: Callable[[], str],
+    beside: bool = False,
 ) -> Loaded[Index]:
-    """Open the index of `source` (an open file named `path`), building it when no process has. Raises OSError."""
+    """Open the index of `source` (an open file named `path`), building it when no process has; `beside`: in another
+    process, as a loop is waiting to run. Raises OSError."""
     status = os.fstat(source.fileno())
     identity = repr((os.path.abspath(path), form, folding.__name__, signature(status)))
     base = os.path.join(cache(), hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:16])
@@ -96,7 +99,11 @@ def open_index(
                 return Loaded(Index(name))
             except (ValueError, struct.error):
                 log.info("%s: building the index %s anew", path, name)
-        problems = build(source, name, parse, folding, status)
+        if beside:
+            indexer = importlib.import_module("tayori.tables.indexer")  # it imports us
+            problems = indexer.beside(source, name, form, folding.__name__)
+        else:
+            problems = build(source, name, parse, folding, status)
         if problems:
             # An index with bad lines left out serves this process only: the next one must see the problems too.
             index = Index(name)
@@ -115,6 +122,9 @@ def _locked(path: str) -> Iterator[None]:
         yield
         return
     try:
+        if os.geteuid() == 0:  # workers that build the next version take the same lock
+            status = os.stat(os.path.dirname(path))
+            os.fchown(descriptor, status.st_uid, status.st_gid)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -6,7 +6,7 @@ that begins with white space continues the logical line above it. White space is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 BLANKS = b" \t\r\v\f\n"
@@ -51,6 +51,14 @@ def logical_lines(raw: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 def fold(key: str) -> str:
     """Case folding of keys, as Postfix does with smtputf8_enable: ASCII lower case, Unicode case folding beyond."""
     return key.lower() if key.isascii() else key.casefold()
+
+
+def plain(key: str) -> str:
+    """The key as it is: postmap -f."""
+    return key
+
+
+FOLDS: dict[str, Callable[[str], str]] = {"fold": fold, "plain": plain}
 
 
 def key_end(text: bytes) -> int:

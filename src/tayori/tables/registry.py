@@ -146,9 +146,7 @@ class Tables:
         """Where index files of large tables live: `$data_directory/tables` when it can be written, else a
         folder of this process that goes with it."""
         if not self._folder:
-            wanted = os.path.join(self.settings.text("data_directory"), "tables")
-            with contextlib.suppress(OSError):
-                os.mkdir(wanted, 0o755)
+            wanted = index_folder(self.settings)
             if os.access(wanted, os.W_OK | os.X_OK):
                 self._folder = wanted
             else:
@@ -165,6 +163,17 @@ class Tables:
             self._own_folder.cleanup()
             self._own_folder = None
         self._folder = ""
+
+
+def index_folder(settings: Settings, owner: tuple[int, int] | None = None) -> str:
+    """`$data_directory/tables`, made where it can be; root gives it to `owner` (uid, gid), who builds there later."""
+    wanted = os.path.join(settings.text("data_directory"), "tables")
+    with contextlib.suppress(OSError):
+        os.mkdir(wanted, 0o755)
+    if owner is not None:
+        with contextlib.suppress(OSError):
+            os.chown(wanted, *owner, follow_symlinks=False)
+    return wanted
 
 
 def _mend(kind: str) -> str:

@@ -17,7 +17,7 @@ from typing import Protocol
 from tayori.config.origin import Origin
 from tayori.tables.formats import FORMATS, Parser
 from tayori.tables.index import Index, open_index
-from tayori.tables.lines import Entry, Problem, fold
+from tayori.tables.lines import Entry, Problem, fold, plain
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, TempFail
 from tayori.tables.spec import Spec
 from tayori.tables.watched import Loaded, Watched
@@ -37,11 +37,6 @@ class Source(Protocol):
         ...
 
 
-def plain(key: str) -> str:
-    """The key as it is: postmap -f."""
-    return key
-
-
 class TextTable:
     """One indexed table. `partial`: look-ups of parts of an address or domain make sense here."""
 
@@ -56,7 +51,9 @@ class TextTable:
         self._fold: Callable[[str], str] = fold if spec.fold else plain
         self._cache = spec.cache
         self._empty_when_missing = spec.on_missing == "empty"
+        self._running = False
         self._source: Watched[Source] = Watched(self.path, self._load, spec.clock)
+        self._running = True
         if self._source.why:
             place = f"{spec.origin}: " if spec.origin else ""
             counts = self._source.missing and self._empty_when_missing
@@ -112,7 +109,7 @@ class TextTable:
             large = os.fstat(file.fileno()).st_size > LARGE_BYTES or _longer(file, LARGE_LINES)
             file.seek(0)
             if large:
-                made = open_index(file, path, self._parse, self._form, self._fold, self._cache)
+                made = open_index(file, path, self._parse, self._form, self._fold, self._cache, self._running)
                 return Loaded(made.value, made.problems)
             entries, problems = read_entries(self._parse, file, self._fold)
         return Loaded(entries, problems)

@@ -6,7 +6,8 @@ an editor has just emptied to write it anew is not taken for an empty table. A v
 that has bad lines while a good one is known, is refused with one warning that names file and line; the good
 one stays. At the first reading bad lines are left out with a warning each, as Postfix does; a later version
 with no more bad lines than the one in use is taken.
-Files above `BACKGROUND_BYTES` are read again in a thread, while the old version goes on answering.
+Files above `BACKGROUND_BYTES` are read again in a thread, while the old version goes on answering; where there is no
+old one, there is no answer yet (`why` says so). A reading that failed there is tried again after `RETRY` seconds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ log = logging.getLogger("tayori.tables")
 INTERVAL = 1.0
 SETTLE = 0.25
 BACKGROUND_BYTES = 256 * 1024
+RETRY = 30.0
 SHOWN_PROBLEMS = 5
 
 T = TypeVar("T")
@@ -96,7 +98,10 @@ class Watched(Generic[T]):
             if 0 <= age < SETTLE:
                 self._next = self._clock() + SETTLE
                 return
-        if self._value is not None and stat.st_size > BACKGROUND_BYTES:
+        if not first and stat.st_size > BACKGROUND_BYTES:
+            if self._value is None:
+                self.missing = False
+                self.why = f"{self.path}: is just being read"
             if self._busy.acquire(blocking=False):
                 threading.Thread(target=self._in_background, args=(found,), daemon=True).start()
             return
@@ -112,6 +117,8 @@ class Watched(Generic[T]):
         try:
             loaded = self._load(self.path)
         except OSError as error:
+            if self._busy.locked():
+                self._next = self._clock() + RETRY
             self._failed(error)
             return
         self._seen = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
+from tayori.tables import index, watched
 from tayori.tables import text as text_module
 from tayori.tables.index import Index
 from tayori.tables.maps import Maps
@@ -253,3 +255,59 @@ def test_maps_order_and_failure(tmp_path: Path) -> None:
     assert asyncio.run(of("inline:{a=1}", "fail:x").lookup("a")) == Found("1")
     assert asyncio.run(of("regexp:{{/a/ r}}", "inline:{a=i}").lookup("a", partial=True)) == Found("i")
     assert not Maps([])
+
+
+def test_a_changed_large_table_is_indexed_in_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watched, "BACKGROUND_BYTES", 100)
+    monkeypatch.setattr(text_module, "LARGE_LINES", 10)
+    monkeypatch.setattr(index, "build", None)  # of this process
+    clock = Clock()
+    source = tmp_path / "big"
+    table = make(tmp_path, clock).open(f"hash:{source}")
+    assert isinstance(ask(table, "k7"), TempFail)
+    for version, bad in (("one", ""), ("two", ""), ("three", "nothing\n")):
+        write(source, "".join(f"k{n} {version}{n}\n" for n in range(50)) + bad, age=60 - len(version))
+        clock.now += 1.1
+        answer = ask(table, "k7")  # starts it
+        expected = "two7" if bad else f"{version}7"
+        for _ in range(500):
+            if (found := value(table, "k7")) == expected and (not bad or "stays in use" in caplog.text):
+                break
+            assert version != "one" or "is just being read" in answer.why  # type: ignore[union-attr]
+            time.sleep(0.02)
+        assert found == expected
+    assert f"{source}:51: " in caplog.text
+
+
+def test_an_index_that_cannot_be_built_is_tried_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watched, "BACKGROUND_BYTES", 100)
+    monkeypatch.setattr(text_module, "LARGE_LINES", 10)
+    clock = Clock()
+    source = tmp_path / "big"
+    write(source, "".join(f"k{n} {n}\n" for n in range(50)), age=60)
+    table = make(tmp_path, clock).open(f"hash:{source}")
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'No space left on device' >&2\nexit 74\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    write(source, "".join(f"k{n} new{n}\n" for n in range(50)), age=30)
+    clock.now += 1.1
+    assert value(table, "k7") == "7"
+    for _ in range(500):
+        if "the index cannot be built: No space left on device" in caplog.text:
+            break
+        time.sleep(0.02)
+    assert "the version read before stays in use" in caplog.text
+    monkeypatch.setattr(sys, "executable", "/nonexistent")  # then the thread has to
+    clock.now += 1.1
+    assert value(table, "k7") == "7"
+    clock.now += watched.RETRY
+    for _ in range(500):
+        if value(table, "k7") == "new7":
+            return
+        time.sleep(0.02)
+    raise AssertionError("not tried again")

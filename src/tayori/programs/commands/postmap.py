@@ -27,10 +27,10 @@ from tayori.programs.commands.postmap_keys import keys
 from tayori.tables import edit
 from tayori.tables.formats import FORMATS
 from tayori.tables.inline import InlineTable
-from tayori.tables.lines import Entry, Problem, fold
+from tayori.tables.lines import Entry, Problem, fold, plain
 from tayori.tables.outcome import Found, Table, TempFail
 from tayori.tables.registry import TYPES, Tables, indexed
-from tayori.tables.text import TextTable, plain
+from tayori.tables.text import TextTable
 
 DEFAULT_DIRECTORY = "/etc/postfix"
 

@@ -19,20 +19,23 @@ from tayori.programs.daemons.layout import Layout, Owner, mail_owner
 from tayori.programs.daemons.parent import tie
 from tayori.queue.model import QueueBroken, QueueFull
 from tayori.queue.store import Store
+from tayori.tables.registry import index_folder
 
 MOST = 4000
 """Bytes of what an errand may say."""
 
 
 def rehearse(master: int, settings: Settings, services: tuple[Service, ...]) -> None:
-    """Build everything once, so that a bad table or certificate is found before any worker depends on it. Raises
-    ConfigError."""
+    """Build everything once, so that a bad table or certificate is found before any worker depends on it, and the
+    indexes of large tables are there when workers open them. Raises ConfigError."""
 
     def build(tied: Callable[[], None]) -> str:
         tied()
         logging.disable()  # what is worth saying, the real processes say
+        owner = mail_owner(settings)
+        if owner is not None:
+            index_folder(settings, (owner.uid, owner.gid))
         smtpd_services(furnish(settings, services, verify=True))
-        mail_owner(settings)
         return ""
 
     status, said = _sent(master, build)
