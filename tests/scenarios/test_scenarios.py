@@ -25,6 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivedRuns]:
 
 
 UNEXPLAINED = {
+    "bare-newline-code": "line ends are the client's; explain has the message",
     "allow-min-user-off": "bad syntax",
     "helo-twice": "the client goes on after an error, a second HELO inside a mail",
     "no-delay-client": "the client goes on after it was refused",

@@ -27,6 +27,8 @@ from tayori.programs.daemons.compose import Built, House, furnish, smtpd_service
 from tayori.programs.daemons.dispatch.dispatcher import AT_ONCE, DISCARDED
 from tayori.programs.daemons.dispatch.ended import Ended, Work
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes
+from tayori.programs.daemons.dispatch.members import Members
+from tayori.programs.daemons.dispatch.ways_out import Forward, WaysOut
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.daemons.names import DnsNames
 from tayori.programs.daemons.verify import Verifier
@@ -60,6 +62,9 @@ class Explainer:
         recalled = Recalled(settings, Layout.of(settings).queue)
         self.house: House = replace(house, verifier=cast(Verifier, recalled))
         self.services: list[Built] = smtpd_services(self.house)
+        self.ways_out = WaysOut(settings, house.tables, house.aliases, house.finder, house.resolver)
+        self._ways_out = WaysOut(settings, self.tables, house.aliases, house.finder, house.resolver)
+        """mailbox_transport and its like, as the dispatcher asks them."""
         self.started = False
 
     def service(self, wanted: str, port: int = 0) -> Built:
@@ -166,10 +171,30 @@ class Explainer:
     async def _route(self, address: str, original: str, cleaned: Cleaned, play: Play) -> Route:
         mark = len(self.tables.heard)
         found = await self.house.resolver.resolve(address, cleaned.sender)
+        if (
+            not isinstance(found, Deferred)
+            and self.ways_out.active
+            and self.house.program(found.transport) == "local"
+        ):
+            way = await self.ways_out.find(Recipient(1, address, original), found, cleaned.sender)
+            if isinstance(way, Forward):
+                target = Target(way.address, "forwarded", address)
+                return Route(address, original, found.kind.value, found.transport, "local", found.nexthop,
+                             found.reason, _place(found.origin, found), targets=(target,))  # fmt: skip
+            found = way if isinstance(way, Deferred) else way[1]
         if isinstance(found, Deferred):
             return Route(address, original, "", "", "", "", trouble=found.why)
         lookups = self.tables.since(mark, watch.ROUTING)
         chosen = play.intake.forced.filter or cleaned.filter
+        moved = ""
+        if not chosen and self._ways_out.active and self.house.program(found.transport) == "local":
+            way = await self._ways_out.find(Recipient(1, address, original), found, cleaned.sender)
+            if isinstance(way, Deferred):
+                return Route(address, original, "", "", "", "", trouble=way.why)
+            if isinstance(way, Forward):
+                moved = way.address
+            else:
+                found = way[1]
         reason, origin = found.reason, found.origin
         program = self.house.program(found.transport)
         nexthop, transport = found.nexthop, found.transport
@@ -183,6 +208,8 @@ class Explainer:
             hosts = await destinations(agent, DnsNames(self.settings, self.house.dns), nexthop)
         if program == "local" and Nobody(self.settings).owns(found.address):
             targets = (Target(address, "discarded", DISCARDED.text, DISCARDED.enhanced),)
+        elif moved:
+            targets = (Target(moved, "forwarded", address),)
         elif program in AT_ONCE:
             end = AT_ONCE[program](nexthop)
             targets = (Target(address, _status(end), end.text, end.enhanced),)
@@ -200,6 +227,10 @@ class Explainer:
         agent = _Places(self.settings)
         house = self.house
         boxes = Mailboxes(self.settings, house.tables, house.aliases, house.finder, agent)  # type: ignore[arg-type]
+        if self.ways_out.active:
+            boxes.members = Members(self.ways_out, house.resolver, house.program, _through)
+        if self._ways_out.active:
+            boxes.members = Members(self._ways_out, house.resolver, house.program, _passed)
         message = Message(
             NUMBER, time.time(), cleaned.sender, len(cleaned.content), Attributes(), (recipient,), cleaned.content
         )
@@ -236,6 +267,17 @@ class _Places:
         path = f"{place.path}/" if place.maildir else place.path
         self.owners[path] = _owner(place)
         return Result(target.n, "sent", "2.0.0", path)
+
+
+async def _passed(work: Work, recipient: Recipient, resolved: Resolved) -> list[Ended]:
+    """Stands in for the delivery of an alias member whose mail does not go into the mailbox."""
+    return [Ended(recipient, Delivered(f"{resolved.transport}:{resolved.nexthop}"), resolved.transport)]
+
+
+async def _through(work: Work, member: Recipient, found: Resolved) -> list[Ended]:
+    """A member of an alias that another transport takes over."""
+    text = f"{found.transport}:{found.nexthop}"
+    return [Ended(member, Delivered(text, relay=found.transport), found.transport)]
 
 
 def _owner(place: Place) -> str:

@@ -22,6 +22,7 @@ from tayori.delivery.error import error, retry
 from tayori.delivery.outcome import DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.programs.daemons.dispatch.ended import STATUS, Ended, Work, log_line
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes, repeated
+from tayori.programs.daemons.dispatch.members import Members
 from tayori.programs.daemons.dispatch.remote import Remote
 from tayori.programs.daemons.dispatch.settle import Settler
 from tayori.programs.daemons.dispatch.status_filter import StatusFilter
@@ -82,6 +83,8 @@ class Dispatcher:
         self._queue = queue
         self._resolver = resolver
         self._mailboxes = mailboxes
+        if self._ways_out is not None:
+            mailboxes.members = Members(self._ways_out, resolver, programs.program, self._member)
         self._remote = remote
         self._settler = settler
         self._programs = programs
@@ -280,6 +283,13 @@ class Dispatcher:
         for part in await asyncio.gather(*routes):
             ended += part
         return ended
+
+    async def _member(self, work: Work, recipient: Recipient, resolved: Resolved) -> list[Ended]:
+        """A member of an alias whose mail does not go into the mailbox."""
+        program = self._programs.program(resolved.transport)
+        if program in AT_ONCE:
+            return [_at_once(recipient, resolved, program)]
+        return await self._remote.deliver(work, program, resolved.transport, resolved.nexthop, [recipient])
 
 
 def _at_once(recipient: Recipient, resolved: Resolved, program: str) -> Ended:

@@ -13,6 +13,8 @@ from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered
 from tayori.delivery.request import Result, Target
 from tayori.delivery.trace_headers import loops, prefix
 from tayori.programs.daemons.dispatch.ended import Ended, Work
+from tayori.programs.daemons.dispatch.members import Members, Way
+from tayori.programs.daemons.dispatch.ways_out import Forward
 from tayori.programs.daemons.local_client import AgentLost, LocalAgent
 from tayori.protocol.address import quote, split
 from tayori.queue.model import Recipient
@@ -31,7 +33,8 @@ class Mailboxes:
     def __init__(
         self, settings: Settings, tables: Tables, aliases: Aliases, finder: Finder, agent: LocalAgent
     ) -> None:
-        """Raises ConfigError."""
+        """Raises ConfigError. `members` is set where mailbox_transport or its like are."""
+        self.members: Members | None = None
         self._aliases = aliases
         self._finder = finder
         self._agent = agent
@@ -49,12 +52,13 @@ class Mailboxes:
         ended: list[Ended] = []
         targets: list[Target] = []
         owners: list[tuple[Recipient, str, bool]] = []
+        passed: list[Way] = []
         for recipient in local:
             if loops(work.header, quote(recipient.address)):
                 text = f"mail forwarding loop for {recipient.address}"
                 ended.append(Ended(recipient, BouncedDelivery(text, "5.4.6", "local"), "local"))
             else:
-                await self._local(work, recipient, targets, owners, ended)
+                await self._local(work, recipient, targets, owners, ended, passed)
         for recipient in virtual:
             await self._virtual(work, recipient, targets, owners, ended)
         if targets:
@@ -65,6 +69,11 @@ class Mailboxes:
                 recipient, address, part = owners[result.n]
                 program = targets[result.n].kind
                 ended.append(Ended(recipient, outcome(result, program), program, address, part))
+        if self.members is not None:
+            # only now: deliver is asked again when the local process dies, and these must not go out twice
+            for member, resolved in passed:
+                for end in await self.members.send(work, member, resolved):
+                    ended.append(replace(end, address=member.address, part=True))
         return ended
 
     async def _local(
@@ -74,6 +83,7 @@ class Mailboxes:
         targets: list[Target],
         owners: list[tuple[Recipient, str, bool]],
         ended: list[Ended],
+        passed: list[Way],
     ) -> None:
         local_part, _ = split(recipient.address)
         expansion = None if recipient.expanded else await self._aliases.expand(local_part)
@@ -93,7 +103,17 @@ class Mailboxes:
                 case User(name) if owned:
                     forwards.append(f"{name}@{self._domain}")
                 case User(name):
-                    self._target(work, recipient, name, f"{name}@{self._domain}", True, targets, owners)
+                    address = f"{name}@{self._domain}"
+                    way = await self.members.way(recipient, address, work.message.sender) if self.members else None
+                    if isinstance(way, Forward):
+                        forwards.append(way.address)
+                    elif isinstance(way, Deferred):
+                        trouble = DeferredDelivery(f"table unavailable: {way.why}", "4.3.0")
+                        ended.append(Ended(recipient, trouble, "local", address, part=True))
+                    elif way is not None:
+                        passed.append(way)
+                    else:
+                        self._target(work, recipient, name, address, True, targets, owners)
                 case Address(address):
                     forwards.append(address)
                 case Loop(name):
