@@ -26,12 +26,14 @@ LONG = 65536
 class _Header:
     """The header of the message, a part or an attached message, as it is gathered."""
 
-    fields: list[tuple[bytes, bytes]] = field(default_factory=list)
+    fields: list[tuple[bytes, list[bytes]]] = field(default_factory=list)
+    """Name in lower case, and the lines."""
     default: tuple[bytes, bytes] = (b"text", b"plain")
 
     def value(self, name: bytes) -> bytes | None:
         """The last field of that name, without it."""
-        return next((raw.partition(b":")[2] for known, raw in reversed(self.fields) if known == name), None)
+        found = next((lines for known, lines in reversed(self.fields) if known == name), None)
+        return None if found is None else b"".join(found).partition(b":")[2]
 
     def type(self) -> tuple[bytes, bytes]:
         match = _TYPE.match(self.value(b"content-type") or b"")
@@ -61,6 +63,7 @@ class SevenBit:
         self._most = boundary_limit
         self._header: _Header | None = _Header()
         self._stack: list[tuple[bytes, bool]] = []
+        self._places: dict[bytes, int] = {}
         self._depth = 0
         self._encode = False
         self._tail = b""
@@ -92,6 +95,7 @@ class SevenBit:
             place, closing = found
             digest = self._stack[place][1]
             del self._stack[place + (0 if closing else 1) :]
+            self._places = {boundary: at for at, (boundary, _) in enumerate(self._stack)}
             self._encode = False
             if not closing:
                 self._header = _Header(default=(b"message", b"rfc822") if digest else (b"text", b"plain"))
@@ -100,12 +104,11 @@ class SevenBit:
         if header is None:
             return self._body(line, ending)
         if line[:1] in (b" ", b"\t") and header.fields:
-            name, raw = header.fields[-1]
-            header.fields[-1] = name, raw + line + ending
+            header.fields[-1][1].append(line + ending)
             return b""
         match = _FIELD.match(line)
         if match is not None:
-            header.fields.append((match[1].lower(), line + ending))
+            header.fields.append((match[1].lower(), [line + ending]))
             return b""
         if not line.strip():
             return self._headed(line + ending)
@@ -114,12 +117,9 @@ class SevenBit:
     def _found(self, line: bytes) -> tuple[int, bool] | None:
         """Which multipart this boundary line belongs to, and whether it closes it."""
         text = line[2:].rstrip()
-        for place in range(len(self._stack) - 1, -1, -1):
-            if text == self._stack[place][0]:
-                return place, False
-            if text == self._stack[place][0] + b"--":
-                return place, True
-        return None
+        opening = self._places.get(text, -1)
+        closing = self._places.get(text[:-2], -1) if text.endswith(b"--") else -1
+        return None if opening == closing else (max(opening, closing), closing > opening)
 
     def _headed(self, gap: bytes = b"") -> bytes:
         """The header has ended: `gap` is the empty line, if there is one."""
@@ -134,6 +134,7 @@ class SevenBit:
             boundary = header.boundary(self._most)
             new = b"7bit" if eight else b""
             if boundary and len(self._stack) < self._nesting:
+                self._places[boundary] = len(self._stack)
                 self._stack.append((boundary, sub == b"digest"))
         elif main == b"message" and sub == b"rfc822":
             new = b"7bit" if eight else b""
@@ -144,7 +145,7 @@ class SevenBit:
             new = b"quoted-printable"
             self._encode = True
             self.parts += 1
-        raws = [raw for name, raw in header.fields if not (new and name == _LABEL)]
+        raws = [line for name, lines in header.fields if not (new and name == _LABEL) for line in lines]
         if new:
             raws.append(b"Content-Transfer-Encoding: " + new + b"\n")
         return b"".join(raws) + gap

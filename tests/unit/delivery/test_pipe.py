@@ -132,7 +132,13 @@ def test_arguments_are_never_shell_text() -> None:
 def test_addresses_in_utf8_reach_the_command(tmp_path: Path) -> None:
     out = tmp_path / "out"
     pipe = agent(
-        "flags=DRhu", "argv=/bin/sh", "-c", f'(printf "%s|" "$$0" "$$@"; cat) >{out}', "$recipient", "$user", "$domain"
+        "flags=DRhu",
+        "argv=/bin/sh",
+        "-c",
+        f'(printf "%s|" "$$0" "$$@"; cat) >{out}',
+        "$recipient",
+        "$user",
+        "$domain",
     )
     asyncio.run(pipe.deliver("", "gärtner@b.example", CONTENT, (Recipient(1, "JÜRGEN@Bücher.example"),)))
     text = out.read_text("utf-8")

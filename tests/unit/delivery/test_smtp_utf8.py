@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from support.sink import Received, Sink
 from tayori.delivery.outcome import BouncedDelivery, Delivered
 from tayori.delivery.smtp_job import Attempt
-from tayori.queue.model import Attributes, Recipient
+from tayori.queue.model import Attributes, Recipient, Slice, Stored
 from unit.delivery.test_smtp_agent import H, send
 
 ASKED = Attributes(smtputf8=True)
@@ -110,6 +111,19 @@ def test_eight_bit_is_converted(caplog: pytest.LogCaptureFixture) -> None:
 def test_eight_bit_is_left_alone(content: bytes, attributes: Attributes | None, more: dict[str, str]) -> None:
     _, (got,) = relayed("a@b.example", content=content, keywords=OLD, attributes=attributes, **more)
     assert got.content == content.replace(b"\n", b"\r\n")
+
+
+def test_large_content_is_converted_on_its_way(tmp_path: Path) -> None:
+    head, body = EIGHT.split(b"\n\n")
+    path = tmp_path / "content"
+    path.write_bytes(b"\n" + body * 100_000)
+    content = Stored((head + b"\n", Slice(str(path), 0, path.stat().st_size)))
+    _, (got,) = relayed("a@b.example", content=content, keywords=(*OLD, "SIZE 9000000"))
+    assert got.content == SEVEN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + b"Gr=C3=BC=C3=9Fe\r\n" * 100_000
+    assert f" SIZE={len(got.content)}" in got.lines[0]
+    _, (got,) = relayed("a@b.example", content=content, keywords=NEW)
+    assert got.content == head.replace(b"\n", b"\r\n") + b"\r\n\r\n" + body.replace(b"\n", b"\r\n") * 100_000
+    assert got.lines[0].endswith(" BODY=8BITMIME")
 
 
 def test_declared_by_the_client_is_enough() -> None:
