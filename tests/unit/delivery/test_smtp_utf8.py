@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
 import pytest
 
 from support.sink import Received, Sink
-from tayori.delivery.outcome import BouncedDelivery, Delivered
+from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
+from tayori.delivery.smtp import SmtpAgent
 from tayori.delivery.smtp_job import Attempt
 from tayori.queue.model import Attributes, Recipient, Slice, Stored
-from unit.delivery.test_smtp_agent import H, send
+from unit.delivery.test_mx import Zone
+from unit.delivery.test_smtp_agent import H, send, settings
 
 ASKED = Attributes(smtputf8=True)
 EIGHT = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße\n".encode()
@@ -135,3 +138,26 @@ def test_declared_by_the_client_is_enough() -> None:
         detect_8bit_encoding_header="no",
     )
     assert got.content == SEVEN
+
+
+def probed(keywords: tuple[str, ...], **more: str) -> tuple[DeliveryOutcome, list[str]]:
+    async def run(port: int) -> DeliveryOutcome:
+        agent = SmtpAgent(settings(**more), Zone())
+        try:
+            return await agent.probe(f"[127.0.0.1]:{port}", "double-bounce@me.example", "jürgen@b.example")
+        finally:
+            agent.close()
+
+    with Sink(keywords=keywords) as sink:
+        end = asyncio.run(run(sink.port))
+        return end, [line for _, line in sink.commands if line.startswith("MAIL")]
+
+
+def test_probes_ask_for_smtputf8() -> None:
+    """smtputf8_autodetect_classes has verify by default."""
+    end, (line,) = probed(NEW)
+    assert isinstance(end, Delivered) and line == "MAIL FROM:<double-bounce@me.example> SMTPUTF8"
+    end, nothing = probed(OLD)
+    assert isinstance(end, BouncedDelivery) and end.enhanced == "5.6.7" and not nothing
+    end, (line,) = probed(OLD, smtputf8_autodetect_classes="sendmail")
+    assert isinstance(end, Delivered) and "SMTPUTF8" not in line
