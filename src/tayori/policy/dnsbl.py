@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from tayori.config.origin import ConfigError, Origin
 from tayori.net.dns import DnsTempFail, Records
 from tayori.policy.answers import PERMIT, Answer, DeferIfReject, Refusal, lookup_failed
-from tayori.policy.footer import fill, session_values
+from tayori.policy.expansion import allowed, fill
+from tayori.policy.footer import session_values
 from tayori.policy.generic import reply_code
 from tayori.policy.names import without_dot
 from tayori.policy.relay import Destinations, authorised
@@ -60,7 +61,7 @@ def parse_filter(text: str) -> tuple[frozenset[int], ...]:
 class DnsList:
     """`prepared` of all of them: the list's domain, its filter, and how a refusal reads."""
 
-    __slots__ = ("_wanted", "code", "destinations", "domain", "key", "maps", "template")
+    __slots__ = ("_wanted", "code", "destinations", "domain", "key", "maps", "safe", "template")
 
     def __init__(self, compiler: Compiler, argument: str, origin: Origin | None) -> None:
         """Raises ConfigError for a bad filter."""
@@ -76,6 +77,7 @@ class DnsList:
         settings = compiler.settings
         self.code = reply_code(compiler, "maps_rbl_reject_code")
         self.template = settings.raw("default_rbl_reply") or ""
+        self.safe = allowed(settings)
         self.destinations = Destinations(compiler, "", None)
         self.maps = Maps(
             compiler.services.tables.open(name, settings.origin("rbl_reply_maps"))
@@ -195,7 +197,7 @@ async def _refusal(run: Evaluation, dnslist: DnsList, what: str, resource: str, 
         "rbl_address": code,
     }
     try:
-        text = fill(template, values)
+        text = fill(template, values, dnslist.safe)
     except ConfigError:
         text = f"{dnslist.code} Service unavailable"
     coded = _CODED.match(text)

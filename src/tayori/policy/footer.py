@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tayori.config.expand import expand
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.policy.expansion import allowed, fill
 from tayori.policy.facts import Facts
+from tayori.policy.reject_filter import RejectFilter
 from tayori.policy.services import TableOpener
 from tayori.protocol.reply import Reply
 from tayori.tables.maps import Maps
 from tayori.tables.outcome import Found
-
-# smtpd_expansion_filter's default: what may stand in an expanded value.
-SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!@#%^&*()-_=+[{]}\\|:'\",./?<> \t~`")
 
 
 def session_values(facts: Facts) -> dict[str, str]:
@@ -40,19 +38,9 @@ def session_values(facts: Facts) -> dict[str, str]:
     return values
 
 
-def fill(template: str, values: dict[str, str]) -> str:
-    """Expand `template` with values that are taken literally; unsafe bytes become `_`. Raises ConfigError."""
-    safe = {
-        name: "".join(
-            c if c in SAFE or c == "$" else "_" * len(c.encode("utf-8", "surrogateescape")) for c in value
-        ).replace("$", "$$")
-        for name, value in values.items()
-    }
-    return expand(template, safe.get)
-
-
 class Footer:
-    """Adds the footer. `localtime` gives "Mmm dd hh:mm:ss"; it is passed in so that tests stand still."""
+    """Adds the footer, after smtpd_reject_filter_maps had its say. `localtime` gives "Mmm dd hh:mm:ss"; it is passed
+    in so that tests stand still."""
 
     def __init__(self, settings: Settings, tables: TableOpener, localtime: Callable[[], str]) -> None:
         """Raises ConfigError for a table that cannot be used."""
@@ -61,12 +49,14 @@ class Footer:
         self._maps = Maps(tables.open(name, place) for name in settings.items("smtpd_reject_footer_maps"))
         self._server_name = settings.text("myhostname")
         self._localtime = localtime
-        self.active = bool(self._template or self._maps)
+        self._safe = allowed(settings)
+        self._filter = RejectFilter(settings, tables)
 
     async def apply(self, reply: Reply, facts: Facts) -> Reply:
         """The reply with its footer; as it is when there is none, or for a 2xx or 3xx."""
-        if not self.active or reply.code < 400:
+        if reply.code < 400:
             return reply
+        reply = await self._filter.apply(reply)
         template = self._template
         if self._maps:
             found = await self._maps.lookup(str(reply))
@@ -75,7 +65,7 @@ class Footer:
             return reply
         values = session_values(facts) | {"server_name": self._server_name, "localtime": self._localtime()}
         try:
-            text = fill(template, values)
+            text = fill(template, values, self._safe)
         except ConfigError:
             return reply
         joined = text.startswith("\\c")

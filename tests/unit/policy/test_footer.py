@@ -28,6 +28,12 @@ NO = Reply(550, "5.5.3", "no")
         ({"smtpd_reject_footer": "bad ${"}, NO, "no"),
         ({"smtpd_reject_footer": "foot"}, Reply(250, "2.0.0", "ok"), "ok"),
         ({"smtpd_reject_footer_maps": "inline:{{550 5.5.3 no=mapped}}"}, NO, "no\nmapped"),
+        ({"smtpd_reject_footer": "from $sender", "smtpd_expansion_filter": r"\141-c$"}, NO, "no\nfrom a___$c____"),
+        (
+            {"smtpd_reject_footer": "from $sender", "smtpd_expansion_filter": r"\n\r\101-Za-z"},
+            NO,
+            "no\nfrom a_________",
+        ),
         ({"smtpd_reject_footer_maps": "inline:{{x=mapped}}", "smtpd_reject_footer": "f"}, NO, "no\nf"),
     ],
 )
@@ -35,3 +41,24 @@ def test_footer(settings: dict[str, str], reply: Reply, text: str) -> None:
     conf = Settings.of({"myhostname": "m.x", **settings})
     footer = Footer(conf, Tables(conf), lambda: "Jan  4 15:42:00")
     assert asyncio.run(footer.apply(reply, FACTS)).text == text
+
+
+@pytest.mark.parametrize(
+    ("table", "reply", "said"),
+    [
+        ("regexp:{{/^550 5\\.5\\.3 (.*)/ 550 5.7.1 other $$1}}", Reply(550, "5.7.1", "other no"), ""),
+        ("static:{450 4.7.1 come back}", Reply(450, "4.7.1", "come back"), ""),
+        ("static:{521 gone}", Reply(521, "", "gone"), ""),
+        ("inline:{x=y}", NO, ""),
+        ("static:{250 2.0.0 fine}", NO, "is no 4xx or 5xx reply"),
+        ("static:{550 4.7.1 mixed}", NO, "is no 4xx or 5xx reply"),
+        ("static:{550}", NO, "is no 4xx or 5xx reply"),
+        ("fail:broken", NO, "the reply stays as it is"),
+    ],
+)
+def test_another_reply(table: str, reply: Reply, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    conf = Settings.of({"myhostname": "m.x", "smtpd_reject_filter_maps": table, "smtpd_reject_footer": r"\c"})
+    footer = Footer(conf, Tables(conf), lambda: "")
+    assert asyncio.run(footer.apply(NO, FACTS)) == reply
+    assert said in caplog.text and bool(said) == bool(caplog.text)
+    assert asyncio.run(footer.apply(Reply(250, "2.0.0", "ok"), FACTS)) == Reply(250, "2.0.0", "ok")

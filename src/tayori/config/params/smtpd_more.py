@@ -26,8 +26,6 @@ ROWS: tuple[Row, ...] = (
         Kind.TEXT,
         "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
         "The characters that may come into replies from what a client said.",
-        status=Status.PLANNED,
-        why="Its default holds, whatever is written.",
         raw=True,
     ),
     Row(

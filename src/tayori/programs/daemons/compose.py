@@ -254,7 +254,8 @@ def _services(house: House, settings: Settings) -> Services:
 
 
 def _footer(settings: Settings, tables: Tables) -> Footer | None:
-    if not settings.text("smtpd_reject_footer") and not settings.items("smtpd_reject_footer_maps"):
+    tables_named = ("smtpd_reject_footer_maps", "smtpd_reject_filter_maps")
+    if not settings.text("smtpd_reject_footer") and not any(map(settings.items, tables_named)):
         return None
     return Footer(settings, tables, lambda: time.strftime("%b %d %H:%M:%S"))
 
