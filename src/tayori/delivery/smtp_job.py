@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.smtp_options import SmtpOptions
 from tayori.protocol.address import quote
 from tayori.protocol.idn import a_labels
 from tayori.protocol.orcpt import typed
-from tayori.protocol.seven_bit import SevenBit, labelled, seven_bit
+from tayori.protocol.seven_bit import SevenBit, labelled
 from tayori.protocol.smtp_client_content import Wire, wire
 from tayori.protocol.smtp_client_values import ClientRecipient, Envelope
 from tayori.queue.content import Content, blocks
@@ -21,15 +21,17 @@ class Sending:
     """Content ready to go: `size` in bytes as sent but for stuffed dots. Small content is in wire form already, large
     is read and made so while it is sent."""
 
-    def __init__(self, content: Content, line_limit: int, seven: bool = False) -> None:
-        """`seven`: labelled 8-bit parts are to become 7-bit, `parts` of them. Blocks for large content, which is read
-        through. Raises Unreadable."""
+    def __init__(self, content: Content, line_limit: int, seven: Callable[[], SevenBit] | None = None) -> None:
+        """`seven` makes labelled 8-bit parts 7-bit, `parts` of them. Blocks for large content, which is read through.
+        Raises Unreadable."""
         self._line_limit = line_limit
         self._seven = seven
         self.parts = 0
         if isinstance(content, bytes):
-            if seven:
-                content, self.parts = seven_bit(content)
+            if seven is not None:
+                work = seven()
+                content = work.feed(content) + work.end()
+                self.parts = work.parts
             self.content: Content = wire(content, line_limit)
             self.size = len(self.content)
             return
@@ -37,16 +39,16 @@ class Sending:
         self.size = 0
         self._eight_body = False
         head = len(content.header)
-        work = SevenBit() if seven else None
+        making = seven() if seven is not None else None
         for block in blocks(content):
             self._eight_body = self._eight_body or (head <= 0 and not block.isascii())
             head -= len(block)
-            data = block if work is None else work.feed(block)
+            data = block if making is None else making.feed(block)
             self.size += len(data) + data.count(b"\n")
-        if work is not None:
-            data = work.end()
+        if making is not None:
+            data = making.end()
             self.size += len(data) + data.count(b"\n")
-            self.parts = work.parts
+            self.parts = making.parts
 
     def eight_body(self) -> bool:
         """Whether there are 8-bit bytes after the header."""
@@ -69,7 +71,7 @@ class Sending:
     async def pieces(self) -> AsyncIterator[bytes]:
         """Large content in wire form. Raises Unreadable."""
         out = Wire(self._line_limit)
-        work = SevenBit() if self._seven else None
+        work = self._seven() if self._seven is not None else None
         async for block in read(self.content):
             yield out.feed(block if work is None else work.feed(block))
         if work is not None:
@@ -126,13 +128,16 @@ class Job:
         if "8BITMIME" in offered or not self._options.convert:
             return self._sending
         if self._seven is None:
-            self._seven = await self._made(seven=True) if self._eight_bit(self._sending) else self._sending
+            self._seven = await self._made(self._seven_bit) if self._eight_bit(self._sending) else self._sending
         return self._seven
 
-    async def _made(self, seven: bool = False) -> Sending:
+    async def _made(self, seven: Callable[[], SevenBit] | None = None) -> Sending:
         if isinstance(self._content, Stored):
             return await in_thread(Sending, self._content, self._options.line_limit, seven)
         return Sending(self._content, self._options.line_limit, seven)
+
+    def _seven_bit(self) -> SevenBit:
+        return SevenBit(self._options.nesting_limit, self._options.boundary_limit)
 
     def _eight_bit(self, content: Sending) -> bool:
         """Whether the client said so, the header does, or there are 8-bit bytes after it."""

@@ -63,6 +63,8 @@ class SmtpOptions:
     convert: bool = True
     """Make 8-bit MIME 7-bit for a server without 8BITMIME."""
     detect_eight: bool = True
+    nesting_limit: int = 100
+    boundary_limit: int = 2048
     detect_probe: bool = True
     """Probes of addresses beyond ASCII ask for SMTPUTF8."""
     transitional: bool = False
@@ -122,6 +124,8 @@ class SmtpOptions:
             probe=_probe(settings, name("address_verify_target")),
             convert=not settings.flag("disable_mime_output_conversion"),
             detect_eight=settings.flag("detect_8bit_encoding_header"),
+            nesting_limit=settings.number("mime_nesting_limit"),
+            boundary_limit=settings.number("mime_boundary_length_limit"),
             detect_probe=not {"all", "verify"}.isdisjoint(settings.items("smtputf8_autodetect_classes")),
             transitional=settings.flag("enable_idna2003_compatibility"),
             discard_maps=f"{discard}_address_maps",
