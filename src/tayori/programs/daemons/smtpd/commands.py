@@ -13,7 +13,7 @@ from tayori.policy.verdict import Action, Verdict
 from tayori.programs.daemons.smtpd.options import SmtpdOptions, words
 from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
 from tayori.protocol import smtp_commands as say
-from tayori.protocol.address import BadPath, Path, parse_path
+from tayori.protocol.address import BadPath, Path, is_literal, parse_path, valid_hostname
 from tayori.protocol.orcpt import accepted, good_envid
 from tayori.protocol.reply import Reply
 from tayori.queue.model import QueueBroken
@@ -132,7 +132,7 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
     match = _FROM.match(argument)
     if match is None or not match.group(1):
         return say.MAIL_SYNTAX
-    path = _path(options, match.group(1), options.smtputf8)
+    path = _path(options, match.group(1), options.smtputf8 and "SMTPUTF8" not in session.discard)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.MAIL_SYNTAX, say.BAD_SENDER, match.group(1))
     parsed = _mail_parameters(session, path)
@@ -227,7 +227,7 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
     if match is None or not match.group(1):
         return say.RCPT_SYNTAX
     # as in Postfix, a recipient's domain may be a U-label without SMTPUTF8 too: only strict_smtputf8 minds
-    path = _path(options, match.group(1), options.smtputf8)
+    path = _path(options, match.group(1), options.smtputf8 and "SMTPUTF8" not in session.discard)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.RCPT_SYNTAX, say.BAD_RECIPIENT, match.group(1))
     if options.strict_smtputf8 and not transaction.smtputf8 and not path.address.isascii():
@@ -357,9 +357,10 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
     options = session.options
     if options.disable_vrfy:
         return Reply(502, "5.5.1", "VRFY command is disabled")
-    utf8 = False
-    if options.smtputf8 and argument[-8:].upper() == b"SMTPUTF8" and argument[-9:-8] in (b"", b" ", b"\t"):
-        argument, utf8 = argument[:-8].rstrip(b" \t"), True
+    utf8 = options.smtputf8 and "SMTPUTF8" not in session.discard
+    utf8 = utf8 and argument[-8:].upper() == b"SMTPUTF8" and argument[-9:-8] in (b"", b" ", b"\t")
+    if utf8:
+        argument = argument[:-8].rstrip(b" \t")
     if not argument:
         return say.VRFY_SYNTAX
     path = parse_path(argument, smtputf8=utf8, strict=False)
@@ -387,7 +388,7 @@ async def etrn(session: Session, argument: bytes) -> Reply | None:
     if len(words) != 1:
         return Reply(500, "", "Syntax: ETRN domain")
     site = say.printable(words[0].removeprefix(b"@").removeprefix(b"#"))
-    if not site.isascii():
+    if not valid_hostname(site) and not is_literal(site):
         return say.BAD_ETRN
     facts = session.facts(Stage.ETRN).at(Stage.ETRN, etrn=site)
     verdict = await session.service.policy.etrn(facts)
