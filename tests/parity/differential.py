@@ -49,7 +49,7 @@ HELOS = ["host.foreign.example", "localhost", "[203.0.113.9]", "203.0.113.9", "b
 ACTIONS = [
     "OK", "REJECT", "REJECT not here", "REJECT 5.1.9 go away", "DEFER", "DEFER later please", "DUNNO", "450 4.2.2 wait",
     "550 5.7.9 no", "554", "421 4.7.0 bye", "DEFER_IF_PERMIT", "DEFER_IF_PERMIT 4.1.1 hm", "DEFER_IF_REJECT x",
-    "HOLD", "DISCARD", "REDIRECT bob@example.com", "PREPEND X-Mark: yes", "WARN careful", "INFO seen", "reject",
+    "HOLD", "DISCARD", "PREPEND X-Mark: yes", "WARN careful", "INFO seen", "reject",
     "permit_mynetworks, reject", "reject_unauth_destination", "classy", "permit", "warn_if_reject reject",
 ]  # fmt: skip
 KEYS = [
@@ -78,6 +78,7 @@ class Maker:
     dice: random.Random
     folder: Path
     headers: bool = False
+    wire: bool = False
 
     def round(self) -> sc.Scenario:
         self.folder.mkdir(parents=True)
@@ -132,6 +133,8 @@ class Maker:
         dice, chance = self.dice, self.chance
         if self.headers:
             return self.rewriting()
+        if self.wire:
+            return self.strictness()
         main = {"smtpd_restriction_classes": "classy"}
         main["classy"] = self.restrictions(self.some([*CLIENT[:4], "check_sender_access {t}"], 1, 2))
         main["relay_domains"] = dice.choice(["", "rel.example", "rel.example, .rel.example", "$mydestination"])
@@ -204,6 +207,57 @@ class Maker:
             main["smtp_generic_maps"] = self.table("generic", rows)
         self.addresses(main)
         return main
+
+    def strictness(self) -> dict[str, str]:
+        """What the server bears."""
+        choices = {
+            "smtpd_forbid_bare_newline": ["normalize", "no", "yes"], "smtpd_forbid_unauth_pipelining": ["yes", "no"],
+            "strict_rfc821_envelopes": ["yes", "no"], "smtpd_helo_required": ["yes", "no"], "smtpd_noop_commands": ["", "FOO, BAR"],
+            "smtpd_forbidden_commands": ["CONNECT, GET, POST", "FOO"], "smtpd_junk_command_limit": ["3", "100"],
+            "smtpd_hard_error_limit": ["5", "20"], "line_length_limit": ["100", "2048"], "disable_vrfy_command": ["yes", "no"],
+            "smtputf8_enable": ["yes", "no"], "message_size_limit": ["3000", "10240000"], "smtpd_discard_ehlo_keywords": ["chunking", "pipelining, chunking", "dsn, chunking"],
+            "smtpd_data_restrictions": ["", "reject_unauth_pipelining"], "smtpd_recipient_restrictions": ["", "reject_unauth_pipelining, permit_mynetworks, reject"],
+            "smtpd_delay_reject": ["yes", "no"], "smtpd_helo_restrictions": ["", "reject_unauth_pipelining"],
+        }  # fmt: skip
+        return {"smtpd_discard_ehlo_keywords": "chunking", "smtpd_forbid_bare_newline_exclusions": ""} | {
+            name: self.dice.choice(values) for name, values in choices.items() if self.chance(45)
+        }
+
+    def bytes_of(self, text: str) -> bytes:
+        """A command as it should be, or nearly."""
+        data = text.encode("latin-1")
+        if self.chance(20):
+            at = self.dice.randrange(len(data) + 1)
+            data = data[:at] + self.dice.choice([b"\0", b"\t", b"  ", b"\x80", b"\xc3\xa4", b"\r", b"\x0b", b"<", b">", b'"', b"\\", b"\x7f", b"(", b":", b"x" * 120]) + data[at:]  # fmt: skip
+        if self.chance(8):
+            data = data.swapcase()
+        return (
+            data + self.dice.choices([b"\r\n", b"\n", b"\r\r\n", b" \r\n", b"\t \r\n", b"\r"], [75, 8, 3, 8, 4, 2])[0]
+        )
+
+    def groups(self) -> list[tuple[str, str]]:
+        """What one connection sends, group by group."""
+        usual = ["EHLO x.example", "HELO x.example", "MAIL FROM:<a@foreign.example>", "RCPT TO:<alice@example.com>", "RCPT TO:<f@foreign.example>",
+                 "DATA", "RSET", "NOOP", "QUIT", "VRFY alice", "FOO bar", "", "MAIL", "MAIL FROM:", "MAIL FROM: <a@b.example> SIZE=1000000",
+                 "RCPT TO:", "RCPT", "DATA x", "EHLO", "HELO", "NOOP x y", "RSET x", "QUIT now", "STARTTLS", "AUTH", "AUTH PLAIN", "ETRN", "EXPN alice",
+                 "Subject: x", "GET / HTTP/1.1", "MAIL FROM:<a@b.example> BODY=8BITMIME", "MAIL FROM:<a@b.example> SMTPUTF8", "RCPT TO:<alice@example.com> NOTIFY=NEVER,DELAY",
+                 "RCPT TO:<alice@example.com> ORCPT=rfc822;x", "MAIL FROM:<> RET=HDRS ENVID=abc", "MAIL FROM:<> RET=X", "MAIL FROM:<a@b.example> AUTH=<>", "TURN", "SEND FROM:<x@y.z>"]  # fmt: skip
+        body = [b"Subject: x\r\n\r\nhi\r\n.\r\n", b"Subject: x\n\nhi\n.\n", b"a\r\n.\n.\r\n", b"x\n.\r\ny\r\n.\r\n", b".\r\n", b"..\r\n.\r\n",
+                b"a\r\r\n.\r\r\n.\r\n", b"a\r.\r\n.\r\n", b"x" * 400 + b"\r\n.\r\n", b"a\0b\r\n.\r\n", b"a\r\n.\r\nNOOP\r\n", b"\r\n.\r\n", b"a\r\n. \r\n.\r\n"]  # fmt: skip
+        opening = [["EHLO x.example"], ["HELO x.example"], []][self.dice.choices([0, 1, 2], [80, 10, 10])[0]]
+        found = [("raw", "".join(chr(b) for b in self.bytes_of(text))) for text in opening]
+        for _ in range(self.dice.randint(3, 7)):
+            if self.chance(45):
+                lines = ["MAIL FROM:<a@foreign.example>", "RCPT TO:<alice@example.com>", "DATA"]
+                if self.chance(50):
+                    found += [("raw", "".join(chr(b) for b in self.bytes_of(line))) for line in lines]
+                else:
+                    found.append(("raw", "".join(chr(b) for line in lines for b in self.bytes_of(line))))
+                found.append(("raw", "".join(chr(b) for b in self.dice.choice(body))))
+            else:
+                lines = [self.dice.choice(usual) for _ in range(self.dice.choices([1, 2, 4], [60, 25, 15])[0])]
+                found.append(("raw", "".join(chr(b) for line in lines for b in self.bytes_of(line))))
+        return found
 
     def addresses(self, main: dict[str, str]) -> None:
         dice, chance = self.dice, self.chance
@@ -323,7 +377,10 @@ class Maker:
         """(kind, text): `client`, `line`, `group` (sent at once), `mail` (DATA and, after 354, the content)."""
         steps: list[tuple[str, str]] = []
         for _ in range(self.dice.randint(8, 12)):
-            steps.append(("client", self.dice.choice(CLIENTS)))
+            steps.append(("client", "connect" if self.wire else self.dice.choice(CLIENTS)))
+            if self.wire:
+                steps += self.groups()
+                continue
             if self.chance(92):
                 verb = "EHLO" if self.chance(85) else "HELO"
                 steps.append(("line", f"{verb} {self.dice.choice(HELOS)}"))
@@ -440,6 +497,10 @@ def play(scenario: sc.Scenario, ports: dict[str, int]) -> list[str]:
             said.append(f"\n{text}")
             continue
         assert client is not None
+        if kind == "raw":
+            client.send(text.encode("latin-1"))
+            said.append("\n".join([repr(text), *(f"   {sc.normal_reply(line)}" for line in quiet(client))]))
+            continue
         client.send((text if kind == "line" else "DATA").encode() + b"\r\n")
         heard = client.reply()
         if kind == "mail" and heard[-1].startswith("354"):
@@ -455,6 +516,22 @@ def play(scenario: sc.Scenario, ports: dict[str, int]) -> list[str]:
     if client is not None:
         client.close()
     return said
+
+
+def quiet(client: sc._Client) -> list[str]:
+    """All that comes until nothing has come for a while."""
+    found = b""
+    client.sock.settimeout(0.2)
+    while True:
+        try:
+            data = client.sock.recv(65536)
+        except (TimeoutError, OSError):
+            break
+        found += data or b"(closed)\r\n"
+        if not data:
+            break
+    lines = found.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
+    return [line for line in lines if not line.startswith(("250-AUTH", "250 AUTH"))]
 
 
 def differences(ours: list[str], theirs: list[str]) -> list[str]:
@@ -490,6 +567,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=None)
     parser.add_argument("--headers", action="store_true", help="easy rules, hard headers")
+    parser.add_argument("--wire", action="store_true", help="bytes as no client should send them")
     options = parser.parse_args()
     sc.play = play  # type: ignore[assignment]
     root = options.keep or Path(tempfile.mkdtemp(prefix="tydiff", dir="/var/tmp"))
@@ -498,7 +576,7 @@ def main() -> int:
     bad = 0
     with TayoriRuns(root / "tayori") as tayori, PostfixRuns(root / "postfix") as postfix:
         for seed in range(options.seed, options.seed + options.rounds):
-            scenario = Maker(random.Random(seed), root / f"round{seed}", options.headers).round()
+            scenario = Maker(random.Random(seed), root / f"round{seed}", options.headers, options.wire).round()
             try:
                 theirs, their_mail = postfix.run(scenario)
                 ours, our_mail = tayori.run(scenario)

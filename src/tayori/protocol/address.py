@@ -243,7 +243,7 @@ def quote(address: str) -> str:
 
 def logged(address: str) -> str:
     """An internal address as log lines show it: like `quote`, but an @ in the local part alone needs no quotes."""
-    local, at, domain = address.rpartition("@")
+    local, at, _domain = address.rpartition("@")
     if at and "@" in local and all(_ATOM.match(part) for part in local.split("@")):
         return address
     return quote(address)

@@ -91,6 +91,8 @@ TLS_ACTIVE = Reply(554, "5.5.1", "Error: TLS already active")
 HELP = Reply(214, "2.0.0", "Commands: " + " ".join(sorted(COMMANDS)) + "\nRFC 5321 says how to use them")
 
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
+_BLANK = re.compile(rb"[\t\r\v\f]")
+_UNTOLD = str.maketrans(dict.fromkeys('"();<>@\\', "?"))
 _VERBS = {spelling.encode(): verb for verb in COMMANDS for spelling in (verb, verb.lower())}
 """The usual spellings, to spare the decoding."""
 
@@ -101,9 +103,12 @@ def split_command(line: bytes) -> tuple[str, bytes]:
     verb = _VERBS.get(head)
     if verb is not None:
         return verb, rest.strip(b" \t")
-    if b"\t" in head:
-        head, _, more = head.partition(b"\t")
-        rest = more + b" " + rest
+    parted = _BLANK.search(head)
+    if parted is not None:
+        head, rest = head[: parted.start()], head[parted.end() :] + b" " + rest
+        verb = _VERBS.get(head)
+        if verb is not None:
+            return verb, rest.strip(b" \t")
     return head.decode("ascii", "replace").upper(), rest.strip(b" \t")
 
 
@@ -124,6 +129,12 @@ def is_utf8(raw: bytes) -> bool:
 def blanked(reply: bytes) -> bytes:
     """A reply for a client that may not know UTF-8: blanks for what is no ASCII."""
     return bytes(byte if byte < 128 else 32 for byte in reply)
+
+
+def helo_name(raw: bytes) -> str:
+    """A HELO name as logs, headers and tables see it: what could pass for their own syntax becomes `?`, as in
+    Postfix."""
+    return printable(raw).translate(_UNTOLD)
 
 
 def printable(raw: bytes) -> str:

@@ -37,7 +37,7 @@ async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | No
     words = argument.split(None, 1)
     if not words:
         return Reply(501, "", f"Syntax: {verb} hostname")
-    before, session.helo = session.helo, say.printable(words[0][:255])
+    before, session.helo = session.helo, say.helo_name(words[0][:255])
 
     def accepted() -> None:
         name, session.helo = session.helo, before  # what ends here began under the name of then

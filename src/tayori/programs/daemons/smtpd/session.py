@@ -386,7 +386,7 @@ class Session:
             return
         if row.verb == "DATA" and (self.transaction is None or not self.transaction.recipients):
             return
-        if row.verb == "QUIT":
+        if row.verb == "QUIT" or (row.verb == "STARTTLS" and self.service.tls is None):
             return
         self.pipelining_broken = True
         if self.options.forbid_pipelining:
