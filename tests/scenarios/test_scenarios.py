@@ -47,6 +47,7 @@ UNEXPLAINED = {
     "tls-required": "the client goes on with STARTTLS after it was refused",
     "tls-starttls": "commands in a wrong order",
     "unauth-pipelining": "the client's haste",
+    "utf8-discarded": "SMTPUTF8 said where it is not offered",
     "utf8-envelope": "SMTPUTF8 said and not said",
     "utf8-helo": "bad syntax",
     "utf8-off": "SMTPUTF8 said where it is not offered",
