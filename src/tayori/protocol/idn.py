@@ -7,12 +7,14 @@ enable_idna2003_compatibility sharp s and final sigma are mapped away (`straße`
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import idna
 
 MAX_LABEL = 63
 _PREFIX = "xn--"
+_HOST = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _DEVIATIONS = {0xDF: "ss", 0x3C2: "\N{GREEK SMALL LETTER SIGMA}", 0x200C: None, 0x200D: None}
 
 
@@ -27,7 +29,9 @@ def to_ascii(domain: str, transitional: bool = False) -> str | None:
     found = [_a_label(label) for label in labels]
     if any(label is None for label in found):
         return None
-    return ".".join(label for label in found if label) + ("." if mapped.endswith(".") else "")
+    name = ".".join(label for label in found if label) + ("." if mapped.endswith(".") else "")
+    # the mapping makes blanks and brackets of their full-width forms: such a thing must not get into a command
+    return name if _HOST.match(name) else None
 
 
 def to_unicode(domain: str) -> str:

@@ -28,7 +28,7 @@ NONE = [
     "\u0300a.example", "ab--cdü.example", "ü" * 60 + ".example", "ü-.example", "-ü.example", "ü..example", ".ü",
     "\ufffd.example", "\u2028.example", "\ue000.example", "xn--zz.ü", "a-.ü",
 ]  # fmt: skip
-NO_HOSTS = ["bü cher.example", "bü/cher.example", "bü!.example", "[ü]"]
+NO_HOSTS = ["bü cher.example", "bü/cher.example", "bü!.example", "[ü]", "b＞\u3000SIZE＝1.example", "＂ü＂.example"]
 
 
 @pytest.mark.parametrize(("unicode", "ascii_"), FORMS)
@@ -45,6 +45,7 @@ def test_no_a_label(name: str) -> None:
 
 @pytest.mark.parametrize("name", NO_HOSTS)
 def test_no_host_name(name: str) -> None:
+    assert idn.to_ascii(name) is None and idn.a_labels(f"a@{name}") == f"a@{name}"
     assert not valid_hostname(name, unicode=True)
 
 
