@@ -15,6 +15,7 @@ SAFE = "smtp_tls_security_level = encrypt\nsmtp_sasl_tls_security_options = noan
 
 def said(folder: Path, capsys: pytest.CaptureFixture[str], main: str) -> str:
     (folder / "main.cf").write_text(f"compatibility_level = 3.6\nmyhostname = mail.example.com\n{main}")
+    (folder / "master.cf").write_text("127.0.0.1:10025 inet n - n - - smtpd\n")  # not root's port
     check.main(["-c", str(folder)])
     return " ".join(capsys.readouterr().out.split())
 
