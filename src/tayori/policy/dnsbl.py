@@ -7,6 +7,7 @@ A list that does not answer refuses nobody; a permit list that does not answer t
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ from tayori.tables.outcome import Found, TempFail
 if TYPE_CHECKING:
     from tayori.policy.compile import Compiler
     from tayori.policy.evaluate import Evaluation
+
+log = logging.getLogger("tayori.policy")
 
 _PART = re.compile(r"\[([^\]]*)\]|(\d+)")
 _CODED = re.compile(r"([45]\d\d)\s+(?:([45]\.\d{1,3}\.\d{1,3})\s+)?(.*)", re.DOTALL)
@@ -199,10 +202,11 @@ async def _refusal(run: Evaluation, dnslist: DnsList, what: str, resource: str, 
     try:
         text = fill(template, values, dnslist.safe)
     except ConfigError:
-        text = f"{dnslist.code} Service unavailable"
+        text = ""
     coded = _CODED.match(text)
     if coded is None:
-        return Refusal(dnslist.code, "5.7.1", text)
+        log.warning('the reply for the list %s begins with no 4xx or 5xx: "%s"', dnslist.domain, text or template)
+        return Refusal(450, "4.7.1", "Service unavailable")
     return Refusal(int(coded.group(1)), coded.group(2) or "5.7.1", coded.group(3))
 
 

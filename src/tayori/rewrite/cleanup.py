@@ -46,7 +46,7 @@ class Incoming(msgspec.Struct, frozen=True):
     `remote`: False for sendmail and local_header_rewrite_clients. `now` is seconds since the epoch. `full_name`
     is sendmail's -F. `internal`: born here (bounces): no blind copies, no checks. `about` describes the session
     in the notes of checks (`from name[address]; from=<…> to=<…> proto=ESMTP helo=<…>`), needed only when
-    `Cleanup.checking`. `overrides` are words of receive_override_options.
+    `Cleanup.checking`. `overrides` are words of receive_override_options. `service` is cleanup_service_name.
     """
 
     sender: str
@@ -60,6 +60,7 @@ class Incoming(msgspec.Struct, frozen=True):
     internal: bool = False
     about: str = ""
     overrides: frozenset[str] = frozenset()
+    service: str = ""
 
 
 class Cleanup:

@@ -28,8 +28,6 @@ ROWS: tuple[Row, ...] = (
         Kind.TEXT,
         "cleanup",
         Phrase(SERVICE, daemon="cleanup(8)"),
-        status=Status.ACCEPTED,
-        why=NO_SERVICE,
     ),
     Row(
         "defer_service_name",

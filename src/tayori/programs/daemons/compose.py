@@ -34,6 +34,7 @@ from tayori.rewrite.aliases import Aliases
 from tayori.rewrite.checks import Checks
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.cleanup import Cleanup
+from tayori.rewrite.cleanups import Cleanups
 from tayori.rewrite.clients import HeaderRewriteClients
 from tayori.rewrite.generic import Generic
 from tayori.rewrite.keys import Finder
@@ -171,7 +172,7 @@ def furnish(
         resolver=Resolver(settings, tables, classes),
         aliases=Aliases(settings, tables, classes),
         finder=Finder(settings, classes.is_local),
-        cleanup=Cleanup(settings, tables, classes),
+        cleanup=_cleanup(settings, services, tables, classes),
         dns=dns,
         agents=agents,
         transports=transports,
@@ -183,6 +184,13 @@ def furnish(
         checks={name: found for name, found in checks.items() if found},
     )
     return replace(house, verifier=_verifier(house)) if verify else house
+
+
+def _cleanup(settings: Settings, services: tuple[Service, ...], tables: Tables, classes: Classes) -> Cleanup:
+    """One for each cleanup service of master.cf that has settings of its own."""
+    own = {s.name: _own(s, settings) for s in services if s.command == "cleanup" and s.overrides}
+    usual = own.pop(settings.text("cleanup_service_name"), settings)
+    return Cleanups(usual, tables, classes, own) if own else Cleanup(usual, tables, classes)
 
 
 def _verifier(house: House) -> Verifier:

@@ -140,6 +140,7 @@ class Intake:
             now=now,
             queue_id=transaction.queue_id,
             overrides=options.overrides,
+            service=options.cleanup,
         )
         incoming, forced = _with_effects(incoming, transaction.effects)
         if envelope.spool is not None:

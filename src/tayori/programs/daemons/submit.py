@@ -56,8 +56,10 @@ class Submit:
         layout: Layout,
         owner: Owner | None,
         tables: Tables,
+        pickup: Settings | None = None,
     ) -> None:
-        """Raises ConfigError."""
+        """`pickup`: the settings as master.cf's pickup service sees them. Raises ConfigError."""
+        pickup = pickup or settings
         self._intake = intake
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[Stream] = set()
@@ -66,10 +68,11 @@ class Submit:
         self._layout = layout
         self._hostname = settings.text("myhostname")
         self._mail_name = settings.text("mail_name")
-        self._filter = settings.text("content_filter")
+        self._filter = pickup.text("content_filter")
+        self._cleanup = pickup.text("cleanup_service_name")
         self._size_limit = settings.number("message_size_limit")
         self._powerful = {0, os.geteuid()} | ({owner.uid} if owner else set())
-        self._overrides = overrides(settings)
+        self._overrides = overrides(pickup)
         self._rights = {
             name: MatchList.from_settings(tables, settings, name, Kind.STRING)
             for name in ("authorized_submit_users", "authorized_mailq_users", "authorized_flush_users")
@@ -199,6 +202,7 @@ class Submit:
             queue_id=queue_id,
             full_name=str(request.get("full_name", "")),
             overrides=self._overrides,
+            service=self._cleanup,
         )
         attributes = Attributes(
             rewrite_context="local",

@@ -82,6 +82,12 @@ class Plan:
     tied: Callable[[], None]
 
 
+def _pickup(plan: Plan) -> Settings:
+    """The settings with the -o of master.cf's pickup service."""
+    service = next((s for s in plan.services if s.command == "pickup"), None)
+    return service.settings(plan.settings) if service is not None else plan.settings
+
+
 def run(plan: Plan, ready: Callable[[], None]) -> None:
     """Be a worker until told to stop. Raises ConfigError when the house cannot be built."""
     environment.adopt(plan.settings)
@@ -134,7 +140,8 @@ class _Worker:
             await authenticator.start()
         watching = loop.create_task(_watch(tuple(logins.values())))
         await self._listen(intake)
-        submit = Submit(settings, intake, queue, dispatcher, plan.layout, plan.owner, self.house.tables)
+        own = _pickup(plan)
+        submit = Submit(settings, intake, queue, dispatcher, plan.layout, plan.owner, self.house.tables, own)
         self.servers.append(await submit.serve(plan.submit))
         dispatcher.begin()
         pickup = Pickup(plan.layout.maildrop, queue, submit.accept, settings.number("message_size_limit"))

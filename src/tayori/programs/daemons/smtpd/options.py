@@ -55,6 +55,7 @@ class SmtpdOptions:
     delay_reject: bool
     noop_commands: frozenset[str]
     content_filter: str = ""
+    cleanup: str = ""
     log_port: bool = False
     hide_client: bool = False
     overrides: frozenset[str] = frozenset()
@@ -116,6 +117,7 @@ class SmtpdOptions:
             delay_reject=settings.flag("smtpd_delay_reject"),
             noop_commands=words(settings.text("smtpd_noop_commands")),
             content_filter=settings.text("content_filter"),
+            cleanup=settings.text("cleanup_service_name"),
             log_port=settings.flag("smtpd_client_port_logging"),
             hide_client=settings.flag("smtpd_hide_client_session"),
             overrides=overrides(settings),
