@@ -119,7 +119,7 @@ def test_failures_and_friends_are_known_to_both_workers_and_to_those_that_follow
     with only(server, two):
         assert log_in(server, "jiro", "naisho").startswith("454 4.7.0"), "and in the other worker"
         assert log_in(server, "taro", "himitsu").startswith("235"), "who logged in there keeps his way in"
-    assert "too many failed log-ins from 127.0.0.1" in server.log()
+    server.wait_log("too many failed log-ins from 127.0.0.1")
 
     os.kill(one, signal.SIGKILL)
     until("no other worker", lambda: len(server.children("worker")) == 2 and one not in server.children("worker"))
