@@ -37,7 +37,7 @@ class Form:
         """The form in a header; for a remote client only completed, with remote_header_rewrite_domain."""
         if not remote:
             return self.envelope(address)
-        return self._rewrite(address, self._remote, self._remote)
+        return self._rewrite(address, self._remote if self._at_myorigin else "", self._remote)
 
     def _rewrite(self, address: str, origin: str, parent: str) -> str:
         if not address:

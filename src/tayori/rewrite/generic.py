@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tayori.config.settings import Settings
-from tayori.protocol.headers import Field, addresses, fields, header_end, replace_addresses
+from tayori.protocol.headers import Field, addresses, fields, folded, header_end, replace_addresses
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.headerfix import RECIPIENT_FIELDS, SENDER_FIELDS
 from tayori.rewrite.mapping import Mapper
@@ -62,4 +62,4 @@ class Generic:
                 changes.append((span, new))
         if not changes:
             return one.raw
-        return f"{label}:{replace_addresses(value, changes)}".encode("utf-8", "surrogateescape")
+        return folded(label, replace_addresses(value, changes)).encode("utf-8", "surrogateescape")

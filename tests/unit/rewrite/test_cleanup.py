@@ -289,7 +289,7 @@ def test_generic() -> None:
         b"From: T <taro@example.com>\nX: taro@example.com\nTo: a@else.org,\n x@example.com\n\ntaro@example.com\n"
     )
     assert asyncio.run(generic.content(content)) == (
-        b"From: T <me@isp.net>\nX: taro@example.com\nTo: a@else.org,\n box@isp.net\n\ntaro@example.com\n"
+        b"From: T <me@isp.net>\nX: taro@example.com\nTo: a@else.org, box@isp.net\n\ntaro@example.com\n"
     )
 
 
