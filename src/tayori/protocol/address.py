@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tayori.protocol.idn import to_ascii
 
@@ -233,6 +234,7 @@ def quote_local(local: str) -> str:
     return '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+@lru_cache(2048)
 def quote(address: str) -> str:
     """An internal address as it stands on the wire."""
     local, at, domain = address.rpartition("@")
@@ -241,6 +243,7 @@ def quote(address: str) -> str:
     return f"{quote_local(local)}@{domain}"
 
 
+@lru_cache(2048)
 def logged(address: str) -> str:
     """An internal address as log lines show it: like `quote`, but an @ in the local part alone needs no quotes."""
     local, at, _domain = address.rpartition("@")
