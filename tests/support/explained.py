@@ -2,7 +2,7 @@
 
     with LivedRuns(tmp_path) as runs:
         dialogue, delivered = runs.run(scenario)
-        for live, said in runs.mails: ...       # two lists of lines for each mail
+        for live, said, going in runs.mails: ...       # three lists of lines for each mail
 
 The server is stopped in peace, so that its history is whole. A second process, in the same namespace (passwd,
 resolv.conf), reads the records, asks `explain` about each and prints both.
@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
@@ -38,6 +38,8 @@ from tayori.programs.history.store import FILE_NAME, Reader
 from tayori.programs.language import ENGLISH
 
 STOP_SECONDS = 20.0
+Compared = tuple[list[str], list[str], list[str]]
+"""Of one mail: what the server decided, what explain says, and where explain says that it goes."""
 ENVELOPE = ("CONNECT", "EHLO", "HELO", "MAIL", "RCPT")
 SOMEBODY = "nobody@example.com"
 """The recipient of a session that came to none."""
@@ -53,7 +55,7 @@ class LivedRuns(TayoriRuns):
 
     def __enter__(self) -> LivedRuns:
         super().__enter__()
-        self.mails: list[tuple[list[str], list[str]]] = []
+        self.mails: list[Compared] = []
         source, tests = Path(__file__).parents[2] / "src", Path(__file__).parents[1]
         self.explainer = subprocess.Popen(
             [*self.place.in_namespace(), sys.executable, "-m", "support.explained"],
@@ -75,7 +77,7 @@ class LivedRuns(TayoriRuns):
         history = self.place.root / "spool" / "tayori" / "queue" / FILE_NAME
         self.mails = self._explained(history, contents(scenario))
 
-    def _explained(self, history: Path, bodies: Sequence[bytes]) -> list[tuple[list[str], list[str]]]:
+    def _explained(self, history: Path, bodies: Sequence[bytes]) -> list[Compared]:
         assert self.explainer.stdin is not None and self.explainer.stdout is not None
         order = {
             "etc": str(self.place.etc), "history": str(history), "dns": os.geteuid() == 0,
@@ -83,7 +85,7 @@ class LivedRuns(TayoriRuns):
         }  # fmt: skip
         self.explainer.stdin.write(json.dumps(order) + "\n")
         self.explainer.stdin.flush()
-        return [(live, said) for live, said in json.loads(self.explainer.stdout.readline())]
+        return [(live, said, going) for live, said, going in json.loads(self.explainer.stdout.readline())]
 
 
 def _stop(pid: int) -> None:
@@ -180,14 +182,34 @@ def ask(record: Record, body: bytes, dns: bool) -> Question:
     return msgspec.structs.replace(found, content=body or record.head, dns=dns)
 
 
-async def compared(etc: str, history: str, bodies: list[bytes], dns: bool) -> Iterator[tuple[list[str], list[str]]]:
-    """Both sides of every record of one server."""
+def ends(record: Record, found: Explanation) -> list[str]:
+    """Where an accepted mail goes: `sent <address>`, `bounced <address>`; `? <address>` where another host decides."""
+    kept_back = any(": hold: " in one or ": discard: " in one for one in found.log)
+    if not record.accepted or not record.reply or not found.accepted or kept_back:
+        return []
+    if found.content is not None and (found.content.hold or found.content.discard):
+        return []
+    words = {"delivered": "sent", "discarded": "sent"}
+    out = []
+    for route in found.routes:
+        if not route.targets:
+            out.append(f"? <{route.address}>")
+        out += [
+            f"{words.get(one.status, one.status)} <{one.address}>"
+            for one in route.targets
+            if one.status != "forwarded"
+        ]
+    return out
+
+
+async def compared(etc: str, history: str, bodies: list[bytes], dns: bool) -> list[Compared]:
+    """Both sides of every record of one server, and where its mail goes."""
     reader = Reader(Path(history))
     records = [record for record in reader.each(0) if record.kind == "smtp" and record.decisions]
     reader.close()
     explainer = Explainer(Settings.read(etc, probe()))
     left = list(bodies)
-    out: list[tuple[list[str], list[str]]] = []
+    out: list[Compared] = []
     try:
         for record in records:
             body = left.pop(0) if record.reply and left else b""
@@ -195,10 +217,10 @@ async def compared(etc: str, history: str, bodies: list[bytes], dns: bool) -> It
             service = explainer.service("", record.server_port).service.name
             found = await explainer.explain(msgspec.structs.replace(asked, service=service), ENGLISH)
             live = kept(record)
-            out.append((live, within(told(found), live)))
+            out.append((live, within(told(found), live), ends(record, found)))
     finally:
         explainer.close()
-    return iter(out)
+    return out
 
 
 def main() -> None:
@@ -207,7 +229,7 @@ def main() -> None:
         order = json.loads(text)
         bodies = [base64.b64decode(one) for one in order["bodies"]]
         found = asyncio.run(compared(order["etc"], order["history"], bodies, order["dns"]))
-        print(json.dumps(list(found)), flush=True)
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from tayori.config.lint.finding import Message
+from tayori.config.lint.finding import Message, Phrase
 from tayori.config.lint.rules import Rule, classes, is_access_table
 from tayori.config.lint.source import Source, meant_items
 from tayori.config.lint.vocabulary import split_table
@@ -96,7 +96,7 @@ def example(settings: Settings, service: Service) -> tuple[str, ...]:
     host = settings.text("myhostname")
     port = service.name.rpartition(":")[2]
     return (
-        f"(203.0.113.9 connects to {host}, port {port}; no login)",
+        Phrase("(203.0.113.9 connects to {host}, port {port}; no login)", host=host, port=port),
         f"S: 220 {host} ESMTP",
         "C: EHLO stranger.example",
         f"S: 250 {host}",

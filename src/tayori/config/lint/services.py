@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tayori.config.lint.finding import Finding, Message, Phrase
+from tayori.config.lint.said import mend, said
 from tayori.config.lint.source import Source
 from tayori.config.lint.vocabulary import PROGRAMS, close_to
 from tayori.config.mastercf import Service
@@ -52,8 +53,8 @@ OWN_WORDS = frozenset(("pipe", "spawn"))
 def check(source: Source) -> Iterator[Finding]:
     """Bad lines first, then each service."""
     for error in source.errors:
-        mend = error.mend[:1].upper() + error.mend[1:] or Phrase("Correct the line")
-        yield LINE.at(error.origin or Origin(source.main), what=error.message, mend=mend)
+        better = mend(error.mend, Phrase("Correct the line"))
+        yield LINE.at(error.origin or Origin(source.main), what=said(error.message), mend=better)
     last = {(service.name, service.kind): service for service in source.services}
     for service in source.services:
         winner = last[service.name, service.kind]
@@ -73,12 +74,12 @@ def one(service: Service) -> Iterator[Finding]:
     if command not in PROGRAMS:
         near = close_to(command, PROGRAMS, 0.6)
         hint = Phrase('; did you mean "{near}"?', near=near) if near else ""
-        mend = (
+        instead = (
             Phrase('Write "{name}".', name=near)
             if near
             else Phrase("Use a program of master(5), or pipe to run one of your own.")
         )
-        yield PROGRAM.at(service.origin, command=command, hint=hint, name=service.name, mend=mend)
+        yield PROGRAM.at(service.origin, command=command, hint=hint, name=service.name, mend=instead)
     elif PROGRAMS[command].endswith("not supported"):
         yield NOT_HERE.at(service.origin, command=command, why=PROGRAMS[command])
     loose = next((arg for arg in service.args if not arg.startswith("-")), "")
@@ -88,7 +89,8 @@ def one(service: Service) -> Iterator[Finding]:
         try:
             service.host_port()
         except ConfigError as error:
-            yield PORT.at(service.origin, what=error.message, name=service.name, mend=error.mend.capitalize())
+            better = mend(error.mend, Phrase("Correct the line"))
+            yield PORT.at(service.origin, what=said(error.message), name=service.name, mend=better)
 
 
 def _value(service: Service, word: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tayori.config.lint.finding import Edit, Finding, Message, Phrase
 from tayori.config.lint.notes import meant, swallowed, tail
+from tayori.config.lint.said import mend, said
 from tayori.config.lint.source import Source, meant_items
 from tayori.config.lint.vocabulary import TABLE_TYPES, TRANSPORTS, close_to, split_table
 from tayori.config.maincf import Assignment
@@ -58,8 +59,7 @@ def value(source: Source, settings: Settings, assignment: Assignment) -> Iterato
         if row is not None:
             typed(settings, row, assignment)
     except ConfigError as error:
-        mend = error.mend[:1].upper() + error.mend[1:] or Phrase("Correct the value")
-        yield BAD.at(assignment.origin, what=error.message, mend=mend)
+        yield BAD.at(assignment.origin, what=said(error.message), mend=mend(error.mend, Phrase("Correct the value")))
         return
     if row is None:
         return

@@ -73,7 +73,7 @@ def shown(findings: Iterable[Finding], say: Language = ENGLISH, width: int = 96)
         for text, first in ((meaning, "    "), (mend, "    → ")):
             if text:
                 yield from say.wrap(text, width, first)
-        yield from (f"      {line}" for line in finding.session)
+        yield from (f"      {say.phrase(line)}" for line in finding.session)
 
 
 def summary(findings: list[Finding], directory: str, say: Language = ENGLISH) -> str:
@@ -93,7 +93,7 @@ def as_json(findings: Iterable[Finding], say: Language = ENGLISH) -> str:
             "code": finding.code,
             **dict(zip(("title", "meaning", "mend"), say.finding(finding), strict=True)),
             "fixable": finding.fix is not None,
-            **({"session": list(finding.session)} if finding.session else {}),
+            **({"session": [str(say.phrase(line)) for line in finding.session]} if finding.session else {}),
         }
         for finding in findings
     ]

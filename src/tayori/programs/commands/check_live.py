@@ -132,9 +132,9 @@ def saslauthd(source: Source) -> Iterator[Finding]:
     why = _answers(path)
     if why:
         elsewhere = next((p for p in USUAL_PATHS if p != path and not _answers(p)), "")
-        mend = "Start it: systemctl start saslauthd (Debian: package sasl2-bin), or tayori saslauthd -a pam."
+        mend = Phrase("Start it: systemctl start saslauthd (Debian: package sasl2-bin), or tayori saslauthd -a pam.")
         if elsewhere:
-            mend = f"One answers at {elsewhere}: write saslauthd_path: {elsewhere}"
+            mend = Phrase("One answers at {path}: write saslauthd_path: {path}", path=elsewhere)
         yield NO_SASLAUTHD.at(origin, path=path, why=why, mend=mend)
         return
     yield from _way_there(source, path, origin)
@@ -208,8 +208,9 @@ def ports(source: Source) -> Iterator[Finding]:
         holder = port_holder(port)
         if holder is not None:
             pid, name = holder
-            mend = how_to_stop(name, pid).capitalize() + "."
-            yield PORT_TAKEN.at(service.origin, port=port, holder=f"{name} (process {pid})", mend=mend)
+            mend = Phrase("Stop it with: {command}.", command=how_to_stop(name, pid).removeprefix("stop it with: "))
+            holder_name = Phrase("{name} (process {pid})", name=name, pid=pid)
+            yield PORT_TAKEN.at(service.origin, port=port, holder=holder_name, mend=mend)
         elif port < low and not source.settings.system.root:
             user = source.settings.system.user
             yield PORT_ROOT.at(service.origin, port=port, low=low, user=user)
@@ -248,7 +249,8 @@ def _certificate(source: Source, hostname: str, name: str, files: tuple[str, ...
         try:
             data = Path(path).read_bytes()
         except OSError as error:
-            mend = "Name the file where it is." if isinstance(error, FileNotFoundError) else "Run check as root."
+            missing = isinstance(error, FileNotFoundError)
+            mend = Phrase("Name the file where it is.") if missing else Phrase("Run check as root.")
             yield CERT_UNREADABLE.at(origin, name=name, path=path, why=error.strerror or error, mend=mend)
             return
         try:
@@ -259,13 +261,14 @@ def _certificate(source: Source, hostname: str, name: str, files: tuple[str, ...
                 if found is None:
                     found, found_in = chain[0], path
         except (ValueError, TypeError) as error:
-            mend = "Write key and certificate in PEM form; the key without a password."
-            yield CERT_UNREADABLE.at(origin, name=name, path=path, why=f"cannot be read ({error})", mend=mend)
+            mend = Phrase("Write key and certificate in PEM form; the key without a password.")
+            why = Phrase("cannot be read ({error})", error=error)
+            yield CERT_UNREADABLE.at(origin, name=name, path=path, why=why, mend=mend)
             return
     if key is None or found is None:
-        what = "no private key" if key is None else "no certificate"
-        mend = "Name the file of the key first, then that of the certificate."
-        yield CERT_UNREADABLE.at(origin, name=name, path=", ".join(files), why=f"{what} in it", mend=mend)
+        why = Phrase("no private key in it") if key is None else Phrase("no certificate in it")
+        mend = Phrase("Name the file of the key first, then that of the certificate.")
+        yield CERT_UNREADABLE.at(origin, name=name, path=", ".join(files), why=why, mend=mend)
         return
     if _public(key.public_key()) != _public(found.public_key()):  # type: ignore[attr-defined]
         yield CERT_MISMATCH.at(origin, name=name, key=key_file, path=found_in)
@@ -305,12 +308,15 @@ def _chain(origin: Origin, name: str, path: str, chain: list[x509.Certificate]) 
 def _dates(origin: Origin, name: str, path: str, found: x509.Certificate) -> Iterator[Finding]:
     now = datetime.now(UTC)
     begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
+    when = None
     if ends < now:
-        yield CERT_OLD.at(origin, name=name, path=path, when=f"expired on {ends:%Y-%m-%d}")
+        when = Phrase("expired on {day}", day=f"{ends:%Y-%m-%d}")
     elif ends < now + SOON:
-        yield CERT_OLD.at(origin, name=name, path=path, when=f"expires on {ends:%Y-%m-%d}")
+        when = Phrase("expires on {day}", day=f"{ends:%Y-%m-%d}")
     elif begins > now:
-        yield CERT_OLD.at(origin, name=name, path=path, when=f"is valid from {begins:%Y-%m-%d} only")
+        when = Phrase("is valid from {day} only", day=f"{begins:%Y-%m-%d}")
+    if when is not None:
+        yield CERT_OLD.at(origin, name=name, path=path, when=when)
 
 
 def certificate_names(found: x509.Certificate) -> tuple[str, ...]:

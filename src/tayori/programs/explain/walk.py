@@ -62,7 +62,6 @@ class Explainer:
         recalled = Recalled(settings, Layout.of(settings).queue)
         self.house: House = replace(house, verifier=cast(Verifier, recalled))
         self.services: list[Built] = smtpd_services(self.house)
-        self.ways_out = WaysOut(settings, house.tables, house.aliases, house.finder, house.resolver)
         self._ways_out = WaysOut(settings, self.tables, house.aliases, house.finder, house.resolver)
         """mailbox_transport and its like, as the dispatcher asks them."""
         self.started = False
@@ -171,17 +170,6 @@ class Explainer:
     async def _route(self, address: str, original: str, cleaned: Cleaned, play: Play) -> Route:
         mark = len(self.tables.heard)
         found = await self.house.resolver.resolve(address, cleaned.sender)
-        if (
-            not isinstance(found, Deferred)
-            and self.ways_out.active
-            and self.house.program(found.transport) == "local"
-        ):
-            way = await self.ways_out.find(Recipient(1, address, original), found, cleaned.sender)
-            if isinstance(way, Forward):
-                target = Target(way.address, "forwarded", address)
-                return Route(address, original, found.kind.value, found.transport, "local", found.nexthop,
-                             found.reason, _place(found.origin, found), targets=(target,))  # fmt: skip
-            found = way if isinstance(way, Deferred) else way[1]
         if isinstance(found, Deferred):
             return Route(address, original, "", "", "", "", trouble=found.why)
         lookups = self.tables.since(mark, watch.ROUTING)
@@ -194,7 +182,8 @@ class Explainer:
             if isinstance(way, Forward):
                 moved = way.address
             else:
-                found = way[1]
+                address, found = way[0].address, way[1]
+        address = found.address
         reason, origin = found.reason, found.origin
         program = self.house.program(found.transport)
         nexthop, transport = found.nexthop, found.transport
@@ -227,8 +216,6 @@ class Explainer:
         agent = _Places(self.settings)
         house = self.house
         boxes = Mailboxes(self.settings, house.tables, house.aliases, house.finder, agent)  # type: ignore[arg-type]
-        if self.ways_out.active:
-            boxes.members = Members(self.ways_out, house.resolver, house.program, _through)
         if self._ways_out.active:
             boxes.members = Members(self._ways_out, house.resolver, house.program, _passed)
         message = Message(
@@ -272,12 +259,6 @@ class _Places:
 async def _passed(work: Work, recipient: Recipient, resolved: Resolved) -> list[Ended]:
     """Stands in for the delivery of an alias member whose mail does not go into the mailbox."""
     return [Ended(recipient, Delivered(f"{resolved.transport}:{resolved.nexthop}"), resolved.transport)]
-
-
-async def _through(work: Work, member: Recipient, found: Resolved) -> list[Ended]:
-    """A member of an alias that another transport takes over."""
-    text = f"{found.transport}:{found.nexthop}"
-    return [Ended(member, Delivered(text, relay=found.transport), found.transport)]
 
 
 def _owner(place: Place) -> str:
