@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from support.english import english
 from support.policy_server import PolicyServer
 from support.ports import free_port
 from support.server import Server
-from tayori.programs.commands import find, why
+from tayori.programs.commands import find, trace, why
 
 CODE = re.compile(r"\[(r-\w{5})\]")
 EHLO = "EHLO client.example"
@@ -105,11 +106,11 @@ def spoken(server: Server, ports: dict[str, int], where: str, lines: list[str]) 
         server.port = first
 
 
-def run(command: Callable[[list[str]], int], server: Server, *words: str) -> tuple[int, str]:
+def run(command: Callable[[list[str]], int], server: Server, *words: str, lang: str = "en") -> tuple[int, str]:
     """A command of tayori, in this process: exit code and output."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = command(["-c", str(server.conf), "--lang", "en", *words])
+        code = command(["-c", str(server.conf), "--lang", lang, *words])
     return code, out.getvalue()
 
 
@@ -219,6 +220,23 @@ def test_the_causes_of_other_refusals(name: str, running: Sessions) -> None:
     text = told(server, code)
     assert cause in text
     assert remedy in text
+
+
+def test_nothing_stays_english_in_japanese(running: Sessions) -> None:
+    server, said = running
+    told(server, next(found.group(1) for lines in said.values() for line in lines if (found := CODE.search(line))))
+    _, text = run(find.main, server, "--json", "-n", "500", "since:1h")
+    rows = json.loads(text)
+    codes = [one["code"] for row in rows for one in row["decisions"] if one["code"]]
+    assert len(codes) >= len(RELAY) + len(OTHERS) - 1
+    for code in codes:
+        _, answer = run(why.main, server, code, lang="ja")
+        assert "理由:" in answer or "Bad" in answer, code
+        assert english(answer, ("go away", "the FAQ", "not owned by user")) == [], code
+    for command, words in ((find.main, ["-n", "500"]), (trace.main, ["-n", "500", "a@b.example"])):
+        _, answer = run(command, server, *words, lang="ja")
+        assert answer.count("\n") > 20
+        assert english(answer, ("go away", "the FAQ")) == []
 
 
 def test_a_rate(running: Sessions) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.english import english
-from tayori.programs.commands import check, explain
+from tayori.programs.commands import check, explain, find, rehearse, trace, why
 
 CONFIGURATIONS = Path(__file__).parents[1] / "config"
 FOLDERS = sorted([*(CONFIGURATIONS / "broken").iterdir(), *(CONFIGURATIONS / "good").iterdir()])
@@ -74,3 +74,27 @@ def test_english_is_found() -> None:
     assert english("これは this is left です") != []
     assert english("→ 554 5.7.1 <x@y>: Relay access denied") == []
     assert english("smtpd_relay_restrictions = permit_mynetworks, reject") == []
+
+
+COMMANDS = {"explain": explain, "check": check, "why": why, "find": find, "trace": trace, "rehearse": rehearse}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_and_errors(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert COMMANDS[name].main(["--lang", "ja", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("使い方: tayori")
+    assert english(shown, ("refused accepted bounced deferred",)) == []
+    assert COMMANDS[name].main(["--lang=ja", "--no-such-option"]) == 64
+    told = capsys.readouterr()
+    assert english(told.out + told.err) == []
+    assert "引数" in told.err
+
+
+def test_help_is_english_without_a_language(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    assert check.main(["--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: tayori check")

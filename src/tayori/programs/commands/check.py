@@ -9,7 +9,6 @@ Prints findings grouped by file, `file:line: severity: title`, then what it mean
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import json
 import os
@@ -24,6 +23,7 @@ from tayori.config.lint.finding import SEVERITIES
 from tayori.config.origin import ConfigError
 from tayori.net.system import probe
 from tayori.programs.commands import check_live, check_servers
+from tayori.programs.commands.arguments import Arguments
 from tayori.programs.commands.check_dns import names
 from tayori.programs.commands.check_relay_login import relay_logins
 from tayori.programs.commands.check_sasl import logins
@@ -42,16 +42,18 @@ Check = Callable[[Source], Iterable[Finding]]
 CHECKS: tuple[Check, ...] = (lint, check_live.check, check_servers.check, logins, relay_logins)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Arguments:
     """The command line."""
-    command = argparse.ArgumentParser("tayori check", description="Find mistakes in a mail server's configuration.")
+    command = Arguments("tayori check", description=N_("Find mistakes in a mail server's configuration."))
     where = default_directory()
-    command.add_argument("-c", dest="directory", default=where, help="the folder of main.cf (%(default)s)")
-    command.add_argument("--fix", action="store_true", help="mend what is certain and show the change")
-    command.add_argument("--dns", action="store_true", help="ask DNS too: myhostname, its addresses and their names")
-    command.add_argument("--json", action="store_true", help="print the findings as JSON")
-    command.add_argument("--lang", default="", help="language of the findings")
-    command.add_argument("--quiet", "-q", action="store_true", help="leave out notes")
+    command.add_argument("-c", dest="directory", default=where, help=N_("the folder of main.cf (%(default)s)"))
+    command.add_argument("--fix", action="store_true", help=N_("mend what is certain and show the change"))
+    command.add_argument(
+        "--dns", action="store_true", help=N_("ask DNS too: myhostname, its addresses and their names")
+    )
+    command.add_argument("--json", action="store_true", help=N_("print the findings as JSON"))
+    command.add_argument("--lang", default="", help=N_("language of the findings"))
+    command.add_argument("--quiet", "-q", action="store_true", help=N_("leave out notes"))
     return command
 
 
@@ -164,7 +166,7 @@ def _of(check: Check, source: Source) -> list[Finding]:
 def main(argv: list[str]) -> int:
     """Run the command; answers the exit code."""
     try:
-        options = parser().parse_args(argv)
+        options = parser().read(argv)
     except SystemExit as error:
         return EX_USAGE if error.code else 0
     try:

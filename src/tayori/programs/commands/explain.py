@@ -22,35 +22,36 @@ import msgspec
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
+from tayori.programs.commands.arguments import Arguments
 from tayori.programs.commands.control import default_directory
 from tayori.programs.explain.text import lines, shorten
 from tayori.programs.explain.values import Explanation, Question
 from tayori.programs.explain.walk import Explainer
-from tayori.programs.language import Language, choose
+from tayori.programs.language import N_, Language, choose
 from tayori.tables.networks import parse_address
 
 EX_NO, EX_USAGE, EX_NOINPUT, EX_CONFIG = 1, 64, 66, 78
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Arguments:
     """The command line."""
-    command = argparse.ArgumentParser("tayori explain", description="What would happen to a mail, and why.")
+    command = Arguments("tayori explain", description=N_("What would happen to a mail, and why."))
     directory = default_directory()
-    command.add_argument("-c", dest="directory", default=directory, metavar="DIR", help="the folder of main.cf")
-    command.add_argument("--client", required=True, metavar="ADDR", help="the client's IP address")
-    command.add_argument("--name", default="", metavar="HOST", help="its host name, instead of asking DNS")
+    command.add_argument("-c", dest="directory", default=directory, metavar="DIR", help=N_("the folder of main.cf"))
+    command.add_argument("--client", required=True, metavar="ADDR", help=N_("the client's IP address"))
+    command.add_argument("--name", default="", metavar="HOST", help=N_("its host name, instead of asking DNS"))
     command.add_argument(
-        "--helo", default="client.example", metavar="NAME", help="what it says in EHLO (%(default)s)"
+        "--helo", default="client.example", metavar="NAME", help=N_("what it says in EHLO (%(default)s)")
     )
-    command.add_argument("--login", default="", metavar="USER", help="logged in as this user")
-    command.add_argument("--tls", action="store_true", help="after STARTTLS")
-    command.add_argument("--service", "--port", default="", metavar="NAME", help="service or port of master.cf")
-    command.add_argument("--from", dest="sender", required=True, metavar="ADDRESS", help='the sender; "" for <>')
+    command.add_argument("--login", default="", metavar="USER", help=N_("logged in as this user"))
+    command.add_argument("--tls", action="store_true", help=N_("after STARTTLS"))
+    command.add_argument("--service", "--port", default="", metavar="NAME", help=N_("service or port of master.cf"))
+    command.add_argument("--from", dest="sender", required=True, metavar="ADDRESS", help=N_('the sender; "" for <>'))
     command.add_argument("--to", dest="recipients", action="append", required=True, metavar="ADDRESS")
-    command.add_argument("--message", default="", metavar="FILE", help="the message, for header and body checks")
-    command.add_argument("--no-dns", action="store_true", help="do not look up the hosts of the next hop")
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.add_argument("--lang", default="", help="en, ja")
+    command.add_argument("--message", default="", metavar="FILE", help=N_("the message, for header and body checks"))
+    command.add_argument("--no-dns", action="store_true", help=N_("do not look up the hosts of the next hop"))
+    command.add_argument("--json", action="store_true", help=N_("as JSON"))
+    command.add_argument("--lang", default="", help=N_("en, ja"))
     return command
 
 
@@ -89,7 +90,7 @@ async def explain(directory: str, asked: Question, say: Language) -> Explanation
 def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
     try:
-        options = parser().parse_args(argv)
+        options = parser().read(argv)
     except SystemExit as error:
         return EX_USAGE if error.code else 0
     say = choose(options.lang)

@@ -20,13 +20,13 @@ from tayori.programs.commands.history_options import EX_NONE, EX_OK, parser, run
 from tayori.programs.history.query import query
 from tayori.programs.history.store import Reader
 from tayori.programs.history.tell import line
-from tayori.programs.language import Language
+from tayori.programs.language import N_, Language
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
-    command = parser("find", "Find mails and refusals in the history.")
-    command.add_argument("-n", dest="most", type=int, default=50, metavar="MOST", help="at most (%(default)s)")
+    command = parser("find", N_("Find mails and refusals in the history."))
+    command.add_argument("-n", dest="most", type=int, default=50, metavar="MOST", help=N_("at most (%(default)s)"))
     words = "from:TEXT to:TEXT client:TEXT login:TEXT since:TIME until:TIME ADDRESS refused accepted bounced deferred"
     command.add_argument("words", nargs="*", metavar="WORD", help=words)
     return run("find", command, argv, find)

@@ -11,31 +11,32 @@ from collections.abc import Callable
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
+from tayori.programs.commands.arguments import Arguments
 from tayori.programs.commands.control import default_directory
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.history.query import BadQuery
 from tayori.programs.history.store import FILE_NAME, Reader
-from tayori.programs.language import Language, choose
+from tayori.programs.language import N_, Language, choose
 
 EX_OK, EX_NONE, EX_USAGE, EX_NOINPUT, EX_CONFIG = 0, 1, 64, 66, 78
 
 Act = Callable[[argparse.Namespace, Settings, Reader, Language], int]
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
+def parser(name: str, description: str) -> Arguments:
     """-c, --json and --lang."""
-    command = argparse.ArgumentParser(f"tayori {name}", description=description)
+    command = Arguments(f"tayori {name}", description=description)
     directory = default_directory()
-    command.add_argument("-c", dest="directory", default=directory, metavar="DIR", help="the folder of main.cf")
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.add_argument("--lang", default="", help="en, ja")
+    command.add_argument("-c", dest="directory", default=directory, metavar="DIR", help=N_("the folder of main.cf"))
+    command.add_argument("--json", action="store_true", help=N_("as JSON"))
+    command.add_argument("--lang", default="", help=N_("en, ja"))
     return command
 
 
-def run(name: str, command: argparse.ArgumentParser, argv: list[str], act: Act) -> int:
+def run(name: str, command: Arguments, argv: list[str], act: Act) -> int:
     """Parse, open the history and act; the exit code."""
     try:
-        options = command.parse_args(argv)
+        options = command.read(argv)
     except SystemExit as error:
         return EX_USAGE if error.code else 0
     say = choose(options.lang)

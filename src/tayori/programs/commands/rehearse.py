@@ -33,16 +33,16 @@ from tayori.programs.history.record import Asked, Record
 from tayori.programs.history.rehearse import Difference, Rehearsal, Rehearsed
 from tayori.programs.history.store import Reader
 from tayori.programs.history.tell import clock
-from tayori.programs.language import Language
+from tayori.programs.language import N_, Language
 from tayori.protocol.headers import fields, header_end
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
-    command = parser("rehearse", "Try an edited configuration on the mail of the last days.")
-    command.add_argument("new", metavar="NEWDIR", help="the folder of the edited main.cf")
-    command.add_argument("--since", default="yesterday", metavar="TIME", help="(%(default)s)")
-    command.add_argument("-n", dest="most", type=int, default=10000, metavar="MOST", help="at most (%(default)s)")
+    command = parser("rehearse", N_("Try an edited configuration on the mail of the last days."))
+    command.add_argument("new", metavar="NEWDIR", help=N_("the folder of the edited main.cf"))
+    command.add_argument("--since", default="yesterday", metavar="TIME", help=N_("(%(default)s)"))
+    command.add_argument("-n", dest="most", type=int, default=10000, metavar="MOST", help=N_("at most (%(default)s)"))
     return run("rehearse", command, argv, act)
 
 

@@ -22,7 +22,7 @@ from tayori.programs.history.query import BadQuery, anybody
 from tayori.programs.history.record import Outcome, Record
 from tayori.programs.history.store import Reader
 from tayori.programs.history.tell import ended, story
-from tayori.programs.language import Language
+from tayori.programs.language import N_, Language
 
 BORN = ("forward", "notice")
 MOST_BORN = 50
@@ -30,8 +30,8 @@ MOST_BORN = 50
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
-    command = parser("trace", "What happened to a mail, or with an address.")
-    command.add_argument("-n", dest="most", type=int, default=10, metavar="MOST", help="at most (%(default)s)")
+    command = parser("trace", N_("What happened to a mail, or with an address."))
+    command.add_argument("-n", dest="most", type=int, default=10, metavar="MOST", help=N_("at most (%(default)s)"))
     command.add_argument("what", metavar="QUEUE-ID|ADDRESS")
     return run("trace", command, argv, trace)
 

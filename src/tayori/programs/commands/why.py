@@ -30,12 +30,12 @@ from tayori.programs.history.record import Decision, Record, code_of
 from tayori.programs.history.replay import facts, situation
 from tayori.programs.history.store import JUDGED, REFUSED, Reader
 from tayori.programs.history.tell import story
-from tayori.programs.language import Language
+from tayori.programs.language import N_, Language
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
-    command = parser("why", "Why a mail was refused, and what would help.")
+    command = parser("why", N_("Why a mail was refused, and what would help."))
     command.add_argument("what", metavar="CODE|last|QUEUE-ID|ADDRESS")
     return run("why", command, argv, tell)
 
