@@ -7,13 +7,18 @@ Values of a file are taken as they stand, without $name expansion, as Postfix do
 
 from __future__ import annotations
 
+import difflib
+import logging
 from pathlib import Path
 
 from tayori.config import maincf
 from tayori.config.maincf import Assignment
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import split_items
+from tayori.tables.dbsettings import DATABASES
 from tayori.tables.spec import Spec
+
+log = logging.getLogger("tayori.tables")
 
 
 class Unreadable(Exception):
@@ -36,8 +41,22 @@ class DatabaseConfig:
             except OSError as error:
                 raise Unreadable(f"{spec.rest}: {error.strerror}") from None
             self._set = {item.name: item for item in maincf.read(Path(spec.rest))}
+            self._unknown(DATABASES.get(spec.kind, frozenset()))
         else:
             self._prefix = f"{spec.rest}_"
+            found = any(item.name.startswith(self._prefix) for item in spec.settings.assignments)
+            if not found and spec.kind != "memcache":  # which can do with its defaults
+                raise spec.bad(
+                    f'main.cf has no setting that begins with "{self._prefix}"',
+                    f"write {spec.kind}:/path/to/file for a file of settings",
+                )
+
+    def _unknown(self, names: frozenset[str]) -> None:
+        for name, item in self._set.items():
+            if names and name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f'; did you mean "{near[0]}"?' if near else ""
+                log.warning('%s: "%s" is no setting of a table of type %s%s', item.origin, name, self.spec.kind, hint)
 
     def text(self, name: str, default: str = "") -> str:
         """The value, or the default when it is not set."""

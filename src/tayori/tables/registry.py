@@ -83,7 +83,9 @@ TYPES: dict[str, Opener] = {
 
 # Types of Postfix that tayori leaves out, and what stands in for them.
 LEFT_OUT: dict[str, str] = {
+    "debug": "it only logs look-ups; name the table behind it alone",
     "internal": "it has no content of its own; write inline:{ key=value }",
+    "mongodb": "no library for it is built in; use pgsql, mysql or a socketmap server",
     "netinfo": "NetInfo is no longer made; export it to a text file and write hash:/file",
     "nis": "export the map (ypcat -k) to a text file and write hash:/file",
     "nisplus": "export the map to a text file and write hash:/file",
@@ -120,7 +122,8 @@ class Tables:
             return known
         kind, colon, rest = spec.partition(":")
         if not colon or not rest:
-            raise ConfigError(f'"{spec}" is not type:name', origin, f"write for example hash:{spec.strip(':')}")
+            wanted = f"{kind}:{_named(kind)}" if colon and kind in TYPES else f"hash:{spec.strip(':')}"
+            raise ConfigError(f'"{spec}" is not type:name', origin, f"write for example {wanted}")
         opener = TYPES.get(kind)
         if opener is None:
             raise ConfigError(f'there is no table type "{kind}" (in {spec})', origin, _mend(kind))
@@ -174,6 +177,10 @@ def index_folder(settings: Settings, owner: tuple[int, int] | None = None) -> st
         with contextlib.suppress(OSError):
             os.chown(wanted, *owner, follow_symlinks=False)
     return wanted
+
+
+def _named(kind: str) -> str:
+    return "/path/to/file" if indexed(kind) or kind in ("cidr", "regexp", "pcre", "sqlite") else "name"
 
 
 def _mend(kind: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -143,6 +144,8 @@ class StreamPool:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_SERVICE:
+        return "there is no such port"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

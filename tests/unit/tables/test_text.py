@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -311,3 +312,33 @@ def test_an_index_that_cannot_be_built_is_tried_again_later(
             return
         time.sleep(0.02)
     raise AssertionError("not tried again")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("hash:", "write for example hash:/path/to/file"),
+        ("static:", "write for example static:name"),
+        ("/etc/aliases", "write for example hash:/etc/aliases"),
+        ("debug:hash:/x", "name the table behind it alone"),
+        ("mongodb:/x", "no library for it"),
+        ("mysql:mytable", 'main.cf has no setting that begins with "mytable_" (write mysql:/path/to/file'),
+        ("ldap:x", 'main.cf has no setting that begins with "x_"'),
+    ],
+)
+def test_what_to_write_instead(spec: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        make(tmp_path).open(spec)
+
+
+def test_a_misspelt_setting_of_a_database_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = tmp_path / "s.cf"
+    source.write_text(f"dbpath = {tmp_path}/none\n# note\nqurey = x\nquery = SELECT 1\nresult_format = %s\n")
+    make(tmp_path).open(f"sqlite:{source}")
+    (line,) = [record.getMessage() for record in caplog.records if "is no setting" in record.getMessage()]
+    assert line == f'{source}:3: "qurey" is no setting of a table of type sqlite; did you mean "query"?'
+
+
+def test_a_port_that_does_not_exist_is_said_so(tmp_path: Path) -> None:
+    answer = ask(make(tmp_path).open("tcp:127.0.0.1:nosuchport"), "x")
+    assert isinstance(answer, TempFail) and "there is no such port" in answer.why

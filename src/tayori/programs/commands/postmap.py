@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import getopt
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -73,6 +74,18 @@ def main(argv: list[str]) -> int:
 
 def run(program: str, form: str, argv: list[str]) -> int:
     """What postmap and postalias share."""
+    told = logging.StreamHandler(sys.stderr)
+    told.setLevel(logging.WARNING)
+    told.setFormatter(logging.Formatter(f"{program}: warning: %(message)s"))
+    logger = logging.getLogger("tayori.tables")
+    logger.addHandler(told)
+    try:
+        return _run(program, form, argv)
+    finally:
+        logger.removeHandler(told)
+
+
+def _run(program: str, form: str, argv: list[str]) -> int:
     try:
         job = parse(program, form, argv)
         settings = read_settings(job.directory)
