@@ -12,7 +12,11 @@ import pytest
 from support.server import Server
 from tayori.programs.history.store import FILE_NAME, Reader
 
-MAIN = {"mynetworks": "192.0.2.0/24", "header_checks": "regexp:{{/^Subject: old/ REJECT}}"}
+MAIN = {
+    "mynetworks": "192.0.2.0/24",
+    "header_checks": "regexp:{{/^Subject: old/ REJECT}}",
+    "tayori_workers": "1",  # so that the history is in the order of the mails
+}
 MAILS = {"hello": "Subject: hello\r\n\r\nbuy now", "buy": "Subject: buy\r\n\r\nx", "old": "Subject: old\r\n\r\nx"}
 
 

@@ -55,7 +55,7 @@ def act(options: argparse.Namespace, settings: Settings, reader: Reader, say: La
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(objects(found)).decode(), indent=2))
     else:
-        print(shorten("\n".join(text(found, say)), edited.directory))
+        print(shorten("\n".join(text(found, say, bool(edited.items("smtpd_milters")))), edited.directory))
     return EX_NONE if found.differences else EX_OK
 
 
@@ -109,7 +109,7 @@ class Waiting:
             self._sock.close()
 
 
-def text(found: Rehearsed, say: Language) -> list[str]:
+def text(found: Rehearsed, say: Language, milters: bool = False) -> list[str]:
     """The differences, a line of numbers, and what was not rehearsed."""
     lines: list[str] = []
     for one in found.differences:
@@ -125,6 +125,8 @@ def text(found: Rehearsed, say: Language) -> list[str]:
     if found.headers:
         lines.append(say("not rehearsed: body checks of {count} mails of which only the header was kept",
                          count=found.headers))  # fmt: skip
+    if milters:
+        lines.append(say("not rehearsed: what the milters (smtpd_milters) would say"))
     return lines
 
 
