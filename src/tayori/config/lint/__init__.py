@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tayori.config.lint import (
+    cleanup,
     domains,
     mailboxes,
     names,
@@ -43,6 +44,7 @@ LINTS: tuple[Lint, ...] = (
     slips.check,
     mailboxes.check,
     unicode.check,
+    cleanup.check,
 )
 # What stops `start`: the others work badly, but they work.
 FATAL = frozenset(
