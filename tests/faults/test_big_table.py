@@ -78,4 +78,4 @@ def test_indexed_before_workers_and_beside_them(server: Server, tmp_path: Path) 
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert len(list(folder.glob("*.index"))) == 1
-    assert "virtual has changed and was read again" in server.log()
+    server.wait_log("virtual has changed and was read again")
