@@ -24,8 +24,9 @@ _CREDENTIALS = struct.Struct("3i")
 class Stream(asyncio.Protocol):
     """A connection. `timeout` (seconds) bounds each read, drain and handshake; it may be changed at any time.
 
-    `local`: our own address, where the listener knows it. Methods raise TimeoutError when the limit passes, ConnectionError when the peer is gone while
-    writing, TlsError when a handshake fails. `read` gives b"" at the end of the input.
+    `local`: our own address, where the listener knows it. Methods raise TimeoutError when the limit passes,
+    ConnectionError when the peer is gone while writing, TlsError when a handshake fails. `read` gives b"" at the end
+    of the input.
     """
 
     def __init__(

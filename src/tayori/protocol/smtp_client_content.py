@@ -72,16 +72,18 @@ class Wire:
 
     def _part(self) -> bytes:
         """The beginning of a long line."""
-        data, limit = self._tail, self._limit
+        limit = self._limit
+        # a CR at the end may belong to the LF that comes next
+        held = b"\r" if self._tail.endswith(b"\r") else b""
+        data = self._tail.removesuffix(b"\r")
+        if len(data) <= limit:
+            return b""
         if limit > 0:
             # each piece of a broken line is a line of its own, and so is the rest with the blank before it
             most = limit + (len(data) - limit - 1) // max(1, limit - 1) * max(1, limit - 1)
-            self._tail = b" " + data[most:]
+            self._tail = b" " + data[most:] + held
             return wire(data[:most], limit)
-        keep = len(data) - len(data.rstrip(b"\r"))
-        part, self._tail = (data[:-keep], data[-keep:]) if keep else (data, b"")
-        if not part:
-            return b""
-        out = self._lines(part)[:-2]
+        self._tail = held
+        out = self._lines(data)[:-2]
         self._inside = True
         return out

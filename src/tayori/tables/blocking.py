@@ -91,13 +91,9 @@ class BlockingTable:
             return TempFail(f"{self.name}: {self._why}")
         if self._waiting >= MAX_WAITING:
             return TempFail(f"{self.name}: more than {MAX_WAITING} look-ups are waiting")
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="table")
         self._waiting += 1
         try:
-            values = await asyncio.wait_for(
-                asyncio.get_running_loop().run_in_executor(self._pool, self._fetch, key), self._limit
-            )
+            values = await asyncio.wait_for(self._values(key), self._limit)
             text = None if values is None else self._frame.join(values, key)
         except TimeoutError:
             return TempFail(f"{self.name}: no answer within {self._limit:g} s")
@@ -106,6 +102,11 @@ class BlockingTable:
         finally:
             self._waiting -= 1
         return NOT_FOUND if text is None else Found(text)
+
+    async def _values(self, key: str) -> list[str] | None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="table")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._fetch, key)
 
     def _fetch(self, key: str) -> list[str] | None:
         for fresh in (False, True):
@@ -173,13 +174,18 @@ class BlockingTable:
                 continue
             with self._lock:
                 self._down.pop(host, None)
-                if self._why:
-                    log.info("%s can be reached again", self.name)
-                self._why, self._broken_until = "", 0.0
+            self._works()
             return connection
         why = "; ".join(reasons)
         self._breaks(why)
         raise Lost(why)
+
+    def _works(self) -> None:
+        with self._lock:
+            told = bool(self._why)
+            self._why, self._broken_until = "", 0.0
+        if told:
+            log.info("%s can be reached again", self.name)
 
     def _breaks(self, why: str) -> None:
         with self._lock:

@@ -14,8 +14,9 @@ import importlib
 from typing import Any
 
 from tayori.config.origin import ConfigError
-from tayori.tables.blocking import BlockingTable, BrokenTable, Lost, Wrong
+from tayori.tables.blocking import BrokenTable, Lost, Wrong
 from tayori.tables.dbconfig import DatabaseConfig, Unreadable
+from tayori.tables.forked import ForkedTable
 from tayori.tables.outcome import Table
 from tayori.tables.spec import Spec
 from tayori.tables.template import Frame, compiled
@@ -54,7 +55,7 @@ def server_urls(config: DatabaseConfig) -> tuple[str, ...]:
 
 
 class LdapBackend:
-    """Blocking connections of bonsai."""
+    """Blocking connections of bonsai, which may hang with the interpreter's lock: used in children only."""
 
     def __init__(self, config: DatabaseConfig) -> None:
         try:
@@ -204,4 +205,4 @@ def open_ldap(spec: Spec) -> Table:
     except Unreadable as error:
         return BrokenTable(spec, str(error))
     backend = LdapBackend(config)
-    return BlockingTable(spec, Frame(config), backend, server_urls(config), 2 * backend.timeout)
+    return ForkedTable(spec, Frame(config), backend, server_urls(config), 2 * backend.timeout)

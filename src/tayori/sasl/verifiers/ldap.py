@@ -17,11 +17,11 @@ from typing import Any
 
 from tayori.config.origin import ConfigError
 from tayori.config.smtpdconf import SmtpdConf
+from tayori.net.children import Children
 from tayori.sasl import hashes
 from tayori.sasl.decoy import Likeness
 from tayori.sasl.steps import Secret
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verdict
-from tayori.sasl.verifiers.children import Children
 from tayori.sasl.verifiers.guard import Guard, Trouble
 
 SECONDS = 10
@@ -100,7 +100,7 @@ class LdapBind:
         self._tls = (start_tls, ca_file)
         self._seconds = seconds
         self._guard = Guard(self.name, at_once=4, seconds=float(seconds * 2))
-        self._children = Children(self._work)
+        self._children = Children(self._work, Trouble)
 
     @classmethod
     def from_conf(cls, conf: SmtpdConf) -> LdapBind:
@@ -238,7 +238,7 @@ class LdapStore:
         self._start_tls = start_tls
         self._seconds = seconds
         self._guard = Guard(self.name, at_once=4, seconds=float(seconds * 2))
-        self._children = Children(self._work)
+        self._children = Children(self._work, Trouble)
         self._hashing = Guard(self.name, at_once=2)
         self._likeness = Likeness("PLAIN")
 

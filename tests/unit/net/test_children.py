@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tayori.net.children import Children
 from tayori.sasl.verifiers.base import TryLater
-from tayori.sasl.verifiers.children import Children
 from tayori.sasl.verifiers.guard import Guard, Trouble
 
 
@@ -26,7 +26,7 @@ def answer(what: str, text: str = "") -> object:
 
 def test_one_child_answers_again_and_again_and_nothing_is_lost_on_the_way() -> None:
     async def scenario() -> None:
-        children = Children(answer)
+        children = Children(answer, Trouble)
         for text in ("ä\udc80\0", "x" * 300_000, ""):
             pid, said = await children.ask("say", text)
             assert said == text and pid != os.getpid()
@@ -47,7 +47,7 @@ def test_one_child_answers_again_and_again_and_nothing_is_lost_on_the_way() -> N
 
 def test_one_that_hangs_is_killed_and_one_that_dies_is_replaced() -> None:
     async def scenario() -> None:
-        children = Children(answer)
+        children = Children(answer, Trouble)
         guard = Guard("g", at_once=2, seconds=0.3, failures=100)
         before = time.monotonic()
         answers = await asyncio.gather(*(guard.run(lambda: children.ask("sleep")) for _ in range(2)))
@@ -63,13 +63,13 @@ def test_one_that_hangs_is_killed_and_one_that_dies_is_replaced() -> None:
 
 SCRIPT = """
 import asyncio, os, time
-from tayori.sasl.verifiers.children import Children
+from tayori.net.children import Children
 
 def answer(what):
     return os.getpid() if what == "who" else time.sleep(60)
 
 async def main():
-    children = Children(answer)
+    children = Children(answer, OSError)
     print(await children.ask("who"), flush=True)
     asyncio.get_running_loop().create_task(children.ask("sleep"))
     await asyncio.sleep(0.2)

@@ -20,25 +20,25 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tayori.sasl.verifiers.guard import Trouble
-
 _SIZE = struct.Struct("!I")
 _PR_SET_PDEATHSIG = 1
 
 
 class Children:
-    """As many processes as questions are asked at once: the caller's guard bounds that. `answer` is called in them;
-    it may raise Trouble."""
+    """As many processes as questions are asked at once: the caller bounds that. `answer` is called in them; of its
+    exceptions `trouble` comes back to who asked, with its text."""
 
-    def __init__(self, answer: Callable[..., Any]) -> None:
+    def __init__(self, answer: Callable[..., Any], trouble: type[Exception]) -> None:
         self._answer = answer
+        self._trouble = trouble
         self._free: list[_Child] = []
         self._killed: list[int] = []
 
     async def ask(self, *question: str) -> Any:
-        """What `answer(*question)` gave, by way of JSON; cancelled, it kills the child. Raises Trouble, OSError."""
+        """What `answer(*question)` gave, by way of JSON; cancelled, it kills the child. Raises OSError, and
+        `trouble`, also when the child dies."""
         self._reap()
-        child = self._free.pop() if self._free else _Child(self._answer)
+        child = self._free.pop() if self._free else _Child(self._answer, self._trouble)
         try:
             trouble, result = await child.ask(question)
         except BaseException:
@@ -46,7 +46,7 @@ class Children:
             raise
         self._free.append(child)
         if trouble:
-            raise Trouble(trouble)
+            raise self._trouble(trouble)
         return result
 
     def close(self) -> None:
@@ -71,14 +71,15 @@ class Children:
 
 
 class _Child:
-    def __init__(self, answer: Callable[..., Any]) -> None:
+    def __init__(self, answer: Callable[..., Any], trouble: type[Exception]) -> None:
+        self._trouble = trouble
         self.sock, theirs = socket.socketpair()
         parent = os.getpid()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: see the head of this file
             self.pid = os.fork()
         if self.pid == 0:
-            _live(theirs, answer, parent)
+            _live(theirs, answer, trouble, parent)
         theirs.close()
         self.sock.setblocking(False)
 
@@ -95,12 +96,12 @@ class _Child:
         while len(data) < size:
             piece = await asyncio.get_running_loop().sock_recv(self.sock, size - len(data))
             if not piece:
-                raise Trouble("the process that asks died")
+                raise self._trouble("the process that asks died")
             data += piece
         return data
 
 
-def _live(sock: socket.socket, answer: Callable[..., Any], parent: int) -> NoReturn:
+def _live(sock: socket.socket, answer: Callable[..., Any], trouble: type[Exception], parent: int) -> NoReturn:
     """The child's whole life."""
     try:
         signal.set_wakeup_fd(-1)
@@ -111,18 +112,18 @@ def _live(sock: socket.socket, answer: Callable[..., Any], parent: int) -> NoRet
         os.closerange(3, sock.fileno())
         os.closerange(sock.fileno() + 1, most)
         if os.getppid() == parent:
-            _serve(sock, answer)
+            _serve(sock, answer, trouble)
     finally:
         os._exit(0)
 
 
-def _serve(sock: socket.socket, answer: Callable[..., Any]) -> None:
+def _serve(sock: socket.socket, answer: Callable[..., Any], trouble: type[Exception]) -> None:
     while True:
         size = _SIZE.unpack(sock.recv(_SIZE.size, socket.MSG_WAITALL))[0]
         question = json.loads(sock.recv(size, socket.MSG_WAITALL))
         try:
             said = ("", answer(*question))
-        except Trouble as error:
+        except trouble as error:
             said = (str(error) or "trouble", None)
         data = json.dumps(said).encode()
         sock.sendall(_SIZE.pack(len(data)) + data)
