@@ -46,7 +46,7 @@ QUESTIONS = [
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check.main(["-c", str(folder), "--lang", "ja"])
-    assert english(capsys.readouterr().out, ("smtp inet n",)) == []
+    assert english(capsys.readouterr().out) == []
 
 
 @pytest.mark.parametrize("words", QUESTIONS, ids=lambda words: f"{words[1]} {words[2]}")
