@@ -88,6 +88,8 @@ def misplace(server: Server) -> None:
         f"AUTH PLAIN taro {MISPLACED}",
         f"AUTH PLAIN {MISPLACED}",
         f"AUTH NTLM {plain}",
+        f"AUTH {MISPLACED}",
+        f"AUTH {encoded}",
         encoded,
         MISPLACED,
         f"PASS {MISPLACED}",

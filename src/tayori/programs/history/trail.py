@@ -15,6 +15,7 @@ from tayori.policy.facts import ClientFacts, Facts, LoginFacts, TlsFacts
 from tayori.policy.verdict import Verdict
 from tayori.programs.history.record import MOST, TEXT, Failed, code_text
 from tayori.protocol.reply import Reply
+from tayori.sasl.names import known
 
 MOST_LOGINS = 10
 
@@ -198,7 +199,7 @@ def about_command(verb: str, argument: bytes) -> str:
     if verb in ("RCPT", "MAIL"):
         _, opened, rest = text.partition("<")
         return rest.partition(">")[0] if opened else ""
-    return text.partition(" ")[0] if verb == "AUTH" else ""
+    return known(text.partition(" ")[0]) if verb == "AUTH" and text else ""
 
 
 class NoTrail:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tayori.policy.facts import LoginFacts
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.reply import Reply
+from tayori.sasl.names import known
 from tayori.sasl.record import LoginRecord, one_word
 from tayori.sasl.steps import Challenge, Failure, Success
 
@@ -27,7 +28,7 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
     if refused is not None:
         return refused
     words = argument.split()
-    name = say.printable(words[0]).upper()
+    name = known(say.printable(words[0]))
     authenticator = session.service.authenticator
     assert authenticator is not None
     tls = session.stream.tls
