@@ -40,6 +40,7 @@ NAMED_ONLY: dict[str, str] = {
     "lmtp_quit_timeout": "read with the other time limits; no reply to QUIT is waited for",
     "max_idle": "an option of check_policy_service in braces",
     "smtp_quit_timeout": "read with the other time limits; no reply to QUIT is waited for",
+    "smtpd_milters": "rehearse says that milters are not asked",
     "stress": "an attribute told to policy servers",
     "transport_retry_time": "a word of postconf's own",
 }

@@ -293,7 +293,8 @@ def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> t
         if kind == "PREPEND":
             top += value.encode("utf-8", "surrogateescape") + b"\n"
         elif kind == "REDIRECT":
-            recipients = (replace(recipients[-1], address=value),)
+            named = min(recipients, key=lambda one: one.address)  # as recorded from a real Postfix
+            recipients = (replace(named, address=value),)
         elif kind == "BCC":
             recipients = (*recipients, Rewritten(value, value, "NEVER"))
         elif kind == "HOLD":
