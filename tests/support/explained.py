@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -85,7 +86,9 @@ class LivedRuns(TayoriRuns):
         }  # fmt: skip
         self.explainer.stdin.write(json.dumps(order) + "\n")
         self.explainer.stdin.flush()
-        return [(live, said, going) for live, said, going in json.loads(self.explainer.stdout.readline())]
+        found = json.loads(self.explainer.stdout.readline())
+        assert not isinstance(found, str), found
+        return [(live, said, going) for live, said, going in found]
 
 
 def _stop(pid: int) -> None:
@@ -228,7 +231,10 @@ def main() -> None:
     for text in sys.stdin:
         order = json.loads(text)
         bodies = [base64.b64decode(one) for one in order["bodies"]]
-        found = asyncio.run(compared(order["etc"], order["history"], bodies, order["dns"]))
+        try:
+            found: object = asyncio.run(compared(order["etc"], order["history"], bodies, order["dns"]))
+        except Exception:  # one scenario must not end the process that all of them share
+            found = traceback.format_exc()
         print(json.dumps(found), flush=True)
 
 
