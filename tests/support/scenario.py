@@ -100,8 +100,37 @@ class Scenario:
             if path.suffix == ".sql":
                 with contextlib.closing(sqlite3.connect(etc / path.stem)) as database:
                     database.executescript(fill(path.read_text("utf-8")))
-            elif path.name not in OWN_FILES:
+            elif path.name not in OWN_FILES and not path.is_dir():
                 (etc / path.name).write_bytes(fill(path.read_text("latin-1")).encode("latin-1"))
+
+    def furnish(self, homes: Path, places: dict[str, str], owners: dict[str, tuple[int, int]]) -> None:
+        """The files of `home/USER/…` into the homes, as the user's; `dot.NAME` is `.NAME`, `public` open to all.
+
+        `home/modes` says otherwise: a path, a mode, and perhaps an owner (a user's name, or root).
+        """
+        source = self.folder / "home"
+        modes = source / "modes"
+        for path in sorted(source.rglob("*")):
+            if path == modes:
+                continue
+            place = homes / re.sub(r"(^|/)dot\.", r"\1.", str(path.relative_to(source)))
+            if path.is_dir():
+                place.mkdir(exist_ok=True)
+            elif path.name != "keep":
+                text = path.read_text("utf-8")
+                for name, value in places.items():
+                    text = text.replace(f"@{name}@", value)
+                place.write_text(text, "utf-8")
+            if place.exists():
+                user = place.relative_to(homes).parts[0]
+                place.chmod(0o777 if place.name == "public" else 0o755 if place.is_dir() else 0o644)
+                if os.geteuid() == 0:
+                    os.chown(place, *owners.get(user, (0, 0)))
+        for line in modes.read_text().splitlines() if modes.exists() else ():
+            name, mode, *owner = line.split()
+            (homes / name).chmod(int(mode, 8))
+            if owner and os.geteuid() == 0:
+                os.chown(homes / name, *owners.get(owner[0], (0, 0)))
 
     def services(self, places: dict[str, str]) -> str:
         """The folder's master.cf lines."""

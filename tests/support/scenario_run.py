@@ -105,6 +105,7 @@ class Place:
             "ETC": str(self.etc), "TLS": self.tls, **policy, **{name: str(port) for name, port in self.ports.items()},
         }  # fmt: skip
         scenario.write(self.etc, base, self.places)
+        scenario.furnish(self.homes, self.places, self.owners)
 
     @contextlib.contextmanager
     def names(self, scenario: sc.Scenario) -> Iterator[None]:

@@ -260,14 +260,15 @@ class Server:
         return found
 
     def children(self, kind: str = "") -> dict[int, str]:
-        """{process number: "worker" | "local" | other} of the master's children: the local process listens on
-        private/local alone, workers hold the SMTP port's queue lock; told apart by user and open files."""
+        """{process number: "worker" | "local" | other} of the master's children, by the names that they give
+        themselves."""
         assert self.process is not None
         found = {}
         for pid in _children(self.process.pid):
-            what = "worker" if _holds(pid, str(self.queue_directory / "tayori" / "queue" / "queue.")) else "local"
-            if not kind or kind == what:
-                found[pid] = what
+            with contextlib.suppress(OSError):
+                what = Path(f"/proc/{pid}/comm").read_text().strip().removeprefix("tayori ")
+                if not kind or kind == what:
+                    found[pid] = what
         return found
 
     def kill(self, kind: str, number: int = signal.SIGKILL) -> int:
@@ -290,15 +291,3 @@ def _children(pid: int) -> list[int]:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
-
-
-def _holds(pid: int, path: str) -> bool:
-    try:
-        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:
-        return False
-    for fd in descriptors:
-        with contextlib.suppress(OSError):  # closed in the meantime
-            if os.readlink(fd).startswith(path):
-                return True
-    return False

@@ -223,6 +223,8 @@ def _recipient_fields(entry: Entry, kind: Kind, name: str) -> str:
     if outcome.reply:
         lines.append(f"Remote-MTA: dns; {clean(outcome.relay.split('[', 1)[0] or outcome.relay)}")
         lines.append(fold(f"Diagnostic-Code: smtp; {clean(outcome.reply)}"))
+    elif outcome.unix:
+        lines.append(fold(f"Diagnostic-Code: x-unix; {clean(outcome.unix)}"))
     else:
         lines.append(fold(f"Diagnostic-Code: X-{name}; {clean(outcome.text)}"))
     return "\n".join(lines)

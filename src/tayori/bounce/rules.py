@@ -42,6 +42,11 @@ class Outcome(Protocol):
         """The remote's own words, if any."""
         ...
 
+    @property
+    def unix(self) -> str:
+        """A command's own words, if any."""
+        ...
+
 
 Entry = tuple[Recipient, Outcome]
 

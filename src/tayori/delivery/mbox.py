@@ -22,6 +22,7 @@ from tayori.queue.content import Content, Unreadable
 
 LOCKS = ("fcntl", "flock", "dotlock")
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLLOW = _OPEN & ~os.O_NOFOLLOW
 _NEW = _OPEN | os.O_CREAT | os.O_EXCL
 _DOTLOCK = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -36,6 +37,10 @@ class Busy(Exception):
 
 class Unfit(Exception):
     """The file is not what a mailbox may be; the text says why."""
+
+    def __init__(self, text: str, enhanced: str = "") -> None:
+        self.enhanced = enhanced
+        super().__init__(text)
 
 
 def deliver(
@@ -58,7 +63,7 @@ def deliver(
                 finally:
                     os.close(fd)
         except Unfit as error:
-            return place.failed(target, str(error))
+            return place.failed(target, str(error), error.enhanced)
         except OSError as error:
             return place.failed(target, error if error.filename else named(error, "cannot open file"))
         finally:
@@ -106,7 +111,7 @@ def _open(place: Place, rights: Rights) -> int:
     """Open or create the mailbox, as the recipient. Raises Unfit, OSError."""
     for _ in range(2):
         try:
-            fd = os.open(place.path, _OPEN)
+            fd = os.open(place.path, _OPEN if not place.file or not _roots_link(place.path) else _FOLLOW)
         except FileNotFoundError:
             try:
                 return _new(place, rights)
@@ -127,6 +132,16 @@ def _open(place: Place, rights: Rights) -> int:
     raise Unfit("file comes and goes")
 
 
+def _roots_link(path: str) -> bool:
+    """A symbolic link of root's in a folder that only root may change: it is as good as a file."""
+    try:
+        link, folder = os.lstat(path), os.stat(os.path.dirname(path))
+    except OSError:
+        return False
+    mine = link.st_uid == 0 and folder.st_uid == 0 and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISLNK(link.st_mode) and mine
+
+
 def _new(place: Place, rights: Rights) -> int:
     """Create the mailbox, owned by the recipient, in a directory where only root may do so. Raises OSError."""
     owner = _spool_rights(place)
@@ -145,6 +160,10 @@ def _new(place: Place, rights: Rights) -> int:
 def _check(place: Place, fd: int, fixed: bool) -> None:
     """A regular file of one name, owned by the recipient (strict_mailbox_ownership). Raises Unfit."""
     status = os.fstat(fd)
+    if place.file and stat.S_ISCHR(status.st_mode):
+        return
+    if place.file and stat.S_ISREG(status.st_mode) and status.st_mode & 0o111:
+        raise Unfit("file is executable", "5.7.1")
     if not stat.S_ISREG(status.st_mode):
         raise Unfit("destination is not a regular file")
     if status.st_nlink != 1:
@@ -155,6 +174,8 @@ def _check(place: Place, fd: int, fixed: bool) -> None:
 
 def _locked(place: Place, target: Target, content: Content, fd: int, locks: tuple[str, ...]) -> Result:
     """Lock the open file and append. Raises Busy, OSError."""
+    if place.file and stat.S_ISCHR(os.fstat(fd).st_mode):
+        return _to_device(place, target, content, fd)
     try:
         if "fcntl" in locks:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -180,4 +201,18 @@ def _locked(place: Place, target: Target, content: Content, fd: int, locks: tupl
     except Unreadable:
         os.ftruncate(fd, end)
         return place.failed(target, "queue file read error", "4.3.0")
-    return Result(target.n, "sent", "2.0.0", "delivered to mailbox")
+    return Result(target.n, "sent", "2.0.0", _sent(place))
+
+
+def _sent(place: Place) -> str:
+    return f"delivered to file: {place.path}" if place.file else "delivered to mailbox"
+
+
+def _to_device(place: Place, target: Target, content: Content, fd: int) -> Result:
+    """As /dev/null: no lock, no length, no sync. Raises OSError."""
+    try:
+        for data in mbox(content, target.prefix, target.sender, time.time()):
+            durable.write(fd, data)
+    except Unreadable:
+        return place.failed(target, "queue file read error", "4.3.0")
+    return Result(target.n, "sent", "2.0.0", _sent(place))

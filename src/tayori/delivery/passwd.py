@@ -27,6 +27,7 @@ class User:
     uid: int
     gid: int
     home: str
+    shell: str = ""
 
 
 class LookupFailed(Exception):
@@ -86,7 +87,7 @@ def parse(text: str) -> dict[str, User]:
         parts = line.split(":")
         if len(parts) < 6 or line.startswith("#") or not (parts[2].isdigit() and parts[3].isdigit()):
             continue
-        users.setdefault(parts[0], User(parts[0], int(parts[2]), int(parts[3]), parts[5]))
+        users.setdefault(parts[0], User(parts[0], int(parts[2]), int(parts[3]), *parts[5:7]))
     return users
 
 
@@ -98,7 +99,7 @@ def _from_system(name: str) -> User | None:
         return None
     except UnicodeError:
         return None
-    return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+    return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
 
 
 def _raise_if_broken(name: str) -> None:

@@ -7,23 +7,17 @@ runs commands as itself only where `user=` names it, or where everything runs as
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import grp
 import logging
 import os
 import pwd
 import re
-import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
 
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
-from tayori.delivery import durable
+from tayori.delivery.execution import Account, Ended, Manner, environment, run
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.pipe_command import PipeCommand, Request, expand, shown_sender
 from tayori.delivery.smtp_job import Attempt
@@ -33,9 +27,6 @@ from tayori.queue.content import Content, Unreadable, blocks, header, lines
 from tayori.queue.model import Attributes, Recipient
 
 _log = logging.getLogger("tayori.pipe")
-MAX_OUTPUT = 2048
-# what the environment always has; export_environment adds to it
-_PATH = "/usr/bin:/bin"
 # sysexits(3): enhanced code and words; a code that begins with 4 is tried again
 EXITS: dict[int, tuple[str, str]] = {
     64: ("5.3.0", "command line usage error"),
@@ -54,25 +45,9 @@ EXITS: dict[int, tuple[str, str]] = {
     77: ("5.7.0", "permission denied"),
     78: ("5.3.5", "local configuration error"),
 }
+_SOFTWARE = EXITS[70][1]
 _OWN_CODE = re.compile(r"([45]\.\d{1,3}\.\d{1,3})\s+(.*)", re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whom a command runs as; `change` is False where the process cannot or need not become somebody else."""
-
-    uid: int
-    gid: int
-    change: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended. `status` is the exit status, negative for a signal, None when the time was up."""
-
-    status: int | None
-    output: str = ""
 
 
 class PipeAgent:
@@ -83,10 +58,8 @@ class PipeAgent:
     ) -> None:
         self._transport = transport
         self._command = command
-        self._account = account
-        self._limit = limit
-        self._directory = command.directory or settings.text("queue_directory")
-        self._environment = _environment(settings)
+        directory = command.directory or settings.text("queue_directory")
+        self._manner = Manner(account, directory, environment(settings), limit)
         self._delimiters = settings.text("recipient_delimiter")
 
     async def deliver(
@@ -125,10 +98,7 @@ class PipeAgent:
             return BouncedDelivery("bad address syntax", "5.1.3", self._transport)
         try:
             pieces = dressed(command, request, content, time.time())
-            if isinstance(content, bytes):
-                ended = await self._execute(argv, b"".join(pieces))
-            else:
-                ended = await self._stream(argv, pieces)
+            ended = await run(argv, pieces, self._manner, large=not isinstance(content, bytes))
         except Unreadable as error:
             _log.error("%s", error)
             return DeferredDelivery("queue file read error", "4.3.0", self._transport)
@@ -136,112 +106,6 @@ class PipeAgent:
             why = f"temporary failure. Command output: {argv[0]}: {error.strerror}"
             return DeferredDelivery(why, "4.3.0", self._transport)
         return meaning(ended, argv[0], self._transport)
-
-    async def _stream(self, argv: Sequence[str], pieces: Iterator[bytes]) -> Ended:
-        """Run it with input that is written by a thread, as fast as the command reads. Raises OSError, Unreadable."""
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        feeder = _Feeder(writing, pieces)
-        try:
-            ended = await self._execute(argv, b"", reading, feeder)
-        finally:
-            os.close(reading)
-            feeder.close()
-        if feeder.failed is not None:
-            raise feeder.failed
-        return ended
-
-    async def _execute(
-        self, argv: Sequence[str], data: bytes, stdin: int = asyncio.subprocess.PIPE, feeder: _Feeder | None = None
-    ) -> Ended:
-        account = self._account
-        loop = asyncio.get_running_loop()
-        rights: dict[str, Any] = {}
-        if account.change:
-            # uvloop has no such arguments, but only the pipe process changes users, and it does without uvloop
-            rights = {"user": account.uid, "group": account.gid, "extra_groups": [account.gid]}
-        transport, running = await loop.subprocess_exec(
-            lambda: _Running(loop.create_future(), loop.create_future()),
-            *argv,
-            stdin=stdin,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=self._directory or "/",
-            env=self._environment,
-            start_new_session=True,
-            **rights,
-        )
-        try:
-            if feeder is not None:
-                feeder.feed(transport.get_pid())
-            else:
-                _feed(transport, data)
-            async with asyncio.timeout(self._limit):
-                await running.exited
-            # a child left behind may keep the output open: it is not waited for
-            await asyncio.wait((running.silent,), timeout=1.0)
-        except TimeoutError:
-            return Ended(None)
-        finally:
-            _kill(transport)
-            transport.close()
-        return Ended(transport.get_returncode(), _CONTROLS.sub(" ", running.output.decode("utf-8", "replace")))
-
-
-class _Feeder:
-    """Writes to a command's standard input. A command that does not read all of it may still succeed; one that cannot
-    be given all of it is killed before it sees the end, so that it does not take a part for the whole."""
-
-    def __init__(self, fd: int, pieces: Iterator[bytes]) -> None:
-        self.failed: Unreadable | None = None
-        self._fd = fd
-        self._pieces = pieces
-        self._thread: threading.Thread | None = None
-
-    def feed(self, pid: int) -> None:
-        """Begin. `pid` leads the command's process group."""
-        self._thread = threading.Thread(target=self._run, args=(pid,), name="pipe-input", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Where it has not begun."""
-        if self._thread is None:
-            os.close(self._fd)
-
-    def _run(self, pid: int) -> None:
-        try:
-            for piece in self._pieces:
-                durable.write(self._fd, piece)
-        except BrokenPipeError:
-            pass
-        except Unreadable as error:
-            self.failed = error
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-        finally:
-            os.close(self._fd)
-
-
-class _Running(asyncio.SubprocessProtocol):
-    """Keeps the first MAX_OUTPUT bytes and reads away the rest, so that no command stops at a full pipe."""
-
-    def __init__(self, exited: asyncio.Future[None], silent: asyncio.Future[None]) -> None:
-        self.exited = exited
-        self.silent = silent
-        self.output = bytearray()
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Output."""
-        self.output += data[: MAX_OUTPUT - len(self.output)]
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """Standard input (0) may break when the command does not read all; output (1) ends."""
-        if fd == 1 and not self.silent.done():
-            self.silent.set_result(None)
-
-    def process_exited(self) -> None:
-        """The command itself has ended."""
-        if not self.exited.done():
-            self.exited.set_result(None)
 
 
 def pipe_agent(settings: Settings, transport: str, args: Sequence[str], origin: Origin | None = None) -> PipeAgent:
@@ -273,18 +137,6 @@ def _account(settings: Settings, command: PipeCommand, origin: Origin | None) ->
             f"pipe: commands never run as the mail system's owner {command.user}", origin, "name another user"
         )
     return Account(user.pw_uid, gid, change=True)
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """export_environment: names, taken from our own environment, and `name=value` pairs."""
-    environment = {"PATH": _PATH, "LANG": "C", "MAIL_CONFIG": settings.directory}
-    for word in settings.items("export_environment"):
-        name, equals, value = word.strip("{} ").partition("=")
-        if equals:
-            environment[name.strip()] = value.strip()
-        elif name in os.environ and name != "MAIL_CONFIG":
-            environment[name] = os.environ[name]
-    return environment
 
 
 def dressed(command: PipeCommand, request: Request, content: Content, now: float) -> Iterator[bytes]:
@@ -333,35 +185,28 @@ def meaning(ended: Ended, program: str, relay: str) -> DeliveryOutcome:
     output = ended.output
     tail = f". Command output: {output}" if output.strip() else ""
     if ended.status is None:
-        return BouncedDelivery(f'Command time limit exceeded: "{program}"', "5.3.0", relay)
+        text = f'Command time limit exceeded: "{program}"'
+        return BouncedDelivery(text, "5.3.0", relay, unix=output.strip() or _SOFTWARE)
     if ended.status == 0:
         shown = f" ({output.strip()})" if output.strip() else ""
         return Delivered(f"delivered via {relay} service{shown}", "2.0.0", relay)
     if ended.status < 0:
-        return DeferredDelivery(f'Command died with signal {-ended.status}: "{program}"{tail}', "4.3.0", relay)
+        text = f'Command died with signal {-ended.status}: "{program}"{tail}'
+        return DeferredDelivery(text, "4.3.0", relay, unix=output.strip() or _SOFTWARE)
     own = _OWN_CODE.match(output)
     if own is not None:
         enhanced, text = own.groups()
+        said = text
     elif ended.status in EXITS:
         enhanced, words = EXITS[ended.status]
         text = words + tail
+        said = output.strip() or words
     else:
         enhanced, text = "5.3.0", f'Command died with status {ended.status}: "{program}"{tail}'
-    return (DeferredDelivery if enhanced.startswith("4") else BouncedDelivery)(text, enhanced, relay)
-
-
-def _feed(transport: asyncio.SubprocessTransport, data: bytes) -> None:
-    """The message to the command; one that does not read all of it may still succeed, as pipe(8) allows."""
-    pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
-    pipe.write(data)
-    pipe.write_eof()
-
-
-def _kill(transport: asyncio.SubprocessTransport) -> None:
-    """End the command and what it started, when it is not done by itself."""
-    if transport.get_returncode() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(transport.get_pid(), signal.SIGKILL)
+        said = output.strip() or _SOFTWARE
+    return (DeferredDelivery if enhanced.startswith("4") else BouncedDelivery)(
+        text, enhanced, relay, unix=said.strip()
+    )
 
 
 def _line(text: str) -> str:

@@ -15,7 +15,8 @@ class Place:
 
     `spool`: an mbox file in `mail_spool_directory`, where the user need not have write permission.
     `owner` is the user for the text of an error, empty for a virtual mailbox. `home`: a directory that must
-    exist (require_home_directory), empty for none. `strict`: strict_mailbox_ownership.
+    exist (require_home_directory), empty for none. `strict`: strict_mailbox_ownership. `forward`: where the user's
+    .forward may lie. `file`: a file that an alias or .forward names, which may be a device.
     """
 
     path: str
@@ -27,6 +28,8 @@ class Place:
     spool: bool = False
     home: str = ""
     strict: bool = True
+    forward: tuple[tuple[str, bool], ...] = ()
+    file: bool = False
 
     def failed(self, target: Target, error: OSError | str, enhanced: str = "") -> Result:
         """The Result for a failure: deferred, but bounced when the mailbox has reached its size limit."""
@@ -36,7 +39,9 @@ class Place:
         else:
             reason = error
             enhanced = enhanced or "4.2.0"
-        if self.maildir:
+        if self.file:
+            text = f"cannot append message to file {self.path}: {reason}"
+        elif self.maildir:
             text = f"maildir delivery failed: {reason}"
         elif self.owner:
             text = f"cannot update mailbox {self.path} for user {self.owner}. {reason}"

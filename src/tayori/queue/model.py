@@ -36,7 +36,8 @@ class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
 class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     """One envelope recipient. `n` is its delivery number in the message, never reused within it.
 
-    `due` is seconds since the epoch of the next attempt; `reason`/`enhanced` are the last failure's.
+    `due` is seconds since the epoch of the next attempt; `reason`/`enhanced` are the last failure's. `expanded`: it
+    came out of an alias and is not looked up again; `member`: it is a command or file of one (dispatch/member.py).
     """
 
     n: int
@@ -50,6 +51,7 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     warned: bool = False
     expanded: bool = False
+    member: str = ""
 
 
 class Slice(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ STATEMENTS = (
         reason TEXT NOT NULL,
         warned INTEGER NOT NULL,
         expanded INTEGER NOT NULL,
+        member TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (number, n)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS content (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
 )
@@ -43,8 +44,10 @@ INSERT_MESSAGE = (
 INSERT_CONTENT = "INSERT INTO content (number, body) VALUES (?,?)"
 INSERT_RECIPIENT = (
     "INSERT OR REPLACE INTO recipient (number, n, address, original, notify, orcpt, attempts, due, enhanced, reason,"
-    " warned, expanded) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+    " warned, expanded, member) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
+ADDED = (("recipient", "member", "ALTER TABLE recipient ADD COLUMN member TEXT NOT NULL DEFAULT ''"),)
+"""Columns that files of earlier versions lack: table, column, how to add it."""
 DELETE_RECIPIENT = "DELETE FROM recipient WHERE number = ? AND n = ?"
 DELETE_ALL = (
     "DELETE FROM recipient WHERE number IN ({marks})",
@@ -53,6 +56,6 @@ DELETE_ALL = (
 )
 SELECT_MESSAGES = "SELECT number, arrival, sender, size, attributes, owner, due, hold FROM message"
 SELECT_RECIPIENTS = (
-    "SELECT n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded"
+    "SELECT n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded, member"
     " FROM recipient WHERE number = ? ORDER BY n"
 )

@@ -75,6 +75,9 @@ class Store:
             self._db.execute("PRAGMA temp_store=MEMORY")
             for statement in schema.STATEMENTS:
                 self._db.execute(statement)
+            for table, column, statement in schema.ADDED:
+                if column not in {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}:
+                    self._db.execute(statement)
             self._shm_fd = _shared_memory(self.folder / "queue.sqlite-shm")
 
     def close(self) -> None:
@@ -392,9 +395,9 @@ def _shared_memory(path: Path) -> int:
 
 
 def _recipient(row: tuple[Any, ...]) -> Recipient:
-    n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded = row
+    n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded, member = row
     return Recipient(
-        n, address, original, notify, orcpt, attempts, due, enhanced, reason, bool(warned), bool(expanded)
+        n, address, original, notify, orcpt, attempts, due, enhanced, reason, bool(warned), bool(expanded), member
     )
 
 
@@ -412,6 +415,7 @@ def _row(number: int, r: Recipient) -> tuple[object, ...]:
         storable(r.reason),
         int(r.warned),
         int(r.expanded),
+        storable(r.member),
     )
 
 

@@ -64,7 +64,10 @@ def test_a_changed_user_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_the_first_of_a_name_counts() -> None:
-    assert parse(PASSWD) == {"root": User("root", 0, 0, "/root"), "anna": User("anna", 1001, 100, "/home/anna/")}
+    assert parse(PASSWD) == {
+        "root": User("root", 0, 0, "/root", "/bin/sh"),
+        "anna": User("anna", 1001, 100, "/home/anna/", "/bin/sh"),
+    }
 
 
 def test_the_systems_users() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tayori.config.settings import Settings
-from tayori.rewrite.aliases import Address, Aliases, Loop, Target, Unsupported, User
+from tayori.rewrite.aliases import Address, Aliases, Command, File, Include, Loop, Source, Target, User
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.recipients import Listing
 from tayori.rewrite.results import Deferred, Unlisted
@@ -144,21 +144,27 @@ def expand(tmp_path: Path, name: str, **values: str) -> tuple[Target, ...] | Def
 
 
 def test_aliases(tmp_path: Path) -> None:
-    taro, hanako, out = User("taro"), User("hanako"), Address("out@else.org")
+    taro = User("taro")
     assert expand(tmp_path, "taro") is None
     assert expand(tmp_path, "ROOT") == (taro,)
     assert expand(tmp_path, "postmaster") == (taro,)
-    assert expand(tmp_path, "team") == (taro, hanako, out, Address("t@else.org"))
-    assert expand(tmp_path, "team+x") == (taro, hanako, out, Address("t@else.org"))
-    assert expand(tmp_path, "deep") == (taro, hanako, out, Address("t@else.org"))
+    owner = "owner-team"
+    team = (
+        User("taro", owner=owner),
+        User("hanako", owner=owner),
+        Address("out@else.org", owner),
+        Address("t@else.org", owner),
+    )
+    assert expand(tmp_path, "team") == expand(tmp_path, "team+x") == expand(tmp_path, "deep") == team
     assert expand(tmp_path, "self") == (User("self"), Address("other@else.org"))
-    assert expand(tmp_path, "direct") == (User("root"),)
+    assert expand(tmp_path, "direct") == (User("root", True),)
     assert expand(tmp_path, "ext+one") == (Address("special@else.org"),)
     assert expand(tmp_path, "ping") == (Loop("ping"),)
-    assert expand(tmp_path, "script") == (
-        Unsupported("command", "/usr/bin/prog -a 'x y'"),
-        Unsupported("file", "/var/log/mail.txt"),
-        Unsupported("include", "/etc/list"),
+    source = Source("alias", f"{tmp_path}/aliases")
+    assert expand(tmp_path, "script+x") == (
+        Command("/usr/bin/prog -a 'x y'", source),
+        File("/var/log/mail.txt", source),
+        Include("/etc/list", source, extension="+x"),
     )
     assert expand(tmp_path, "root+x", propagate_unmatched_extensions="alias") == (User("taro+x"),)
 

@@ -36,6 +36,7 @@ ROUND = 8 << 20
 """Bytes taken from one worker in one round: bounds memory and the time to an answer."""
 ROUND_LARGE = 32 << 20
 """Bytes of large messages in one round, but always one message."""
+PRIVILEGED = ("file", "include")
 FAREWELL = 5.0
 """Seconds that the last answers may take after SIGTERM."""
 
@@ -50,6 +51,7 @@ class _Connection:
     sock: socket.socket
     frames: ipc.Frames = field(default_factory=ipc.Frames)
     out: bytearray = field(default_factory=bytearray)
+    trusted: bool = False
     closed: bool = False
     poll: select.poll = field(default_factory=select.poll)
 
@@ -148,7 +150,7 @@ class _Server:
             sock.close()
             return
         sock.setblocking(False)
-        connection = _Connection(sock)
+        connection = _Connection(sock, trusted=uid == os.geteuid())
         connection.poll.register(sock, select.POLLRDHUP)
         self._connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
@@ -168,7 +170,11 @@ class _Server:
                 return
             taken += len(data)
             try:
-                jobs += [Job(connection, _DELIVER.decode(payload)) for payload in connection.frames.feed(data)]
+                for payload in connection.frames.feed(data):
+                    request = _DELIVER.decode(payload)
+                    if not connection.trusted and any(target.kind in PRIVILEGED for target in request.targets):
+                        raise ipc.BadFrame("only the pipe process may ask for files and lists")
+                    jobs.append(Job(connection, request))
             except (ipc.BadFrame, msgspec.DecodeError) as error:
                 _log.warning("closed a connection: %s", error)
                 self._close(connection)

@@ -157,9 +157,8 @@ class Master:
         return min(REGIONS // 2, self.settings.number("tayori_workers") or len(os.sched_getaffinity(0)))
 
     def helpers(self) -> tuple[str, ...]:
-        """The processes beside the workers: local, and pipe where master.cf runs commands and we are root."""
-        pipes_wanted = any(s.kind != "inet" and s.command == "pipe" for s in self.services)
-        return ("local", "pipe") if pipes_wanted and self.owner is not None else ("local",)
+        """The processes beside the workers: local, and where we are root pipe, which runs commands as others."""
+        return ("local", "pipe") if self.settings.system.root else ("local",)
 
     def run(self) -> int:
         """Start children and watch them until SIGTERM; the exit status."""
@@ -272,6 +271,7 @@ class Master:
         for other in self.children.values():
             if other.ready >= 0:
                 os.close(other.ready)
+        _called(f"tayori {kind}")
         tied = tie(self.pid)
         tied()
         self.log.adopt()
@@ -290,12 +290,14 @@ class Master:
             elif kind == "local":
                 uids = {os.geteuid(), 0} | ({self.owner.uid} if self.owner else set())
                 owner = self.owner.uid if self.owner else -1
+                self.pipe.close()
                 ready()
                 local.run(
                     self.local, self.settings, allowed_uids=uids, single_user=self.owner is None, owner=owner,
                     tied=tied,
                 )  # fmt: skip
             elif kind == "pipe":
+                self.local.close()
                 ready()
                 owner = self.owner.uid if self.owner else os.geteuid()
                 pipes.run(self.pipe, self.settings, self.services, {0, owner}, owner)
@@ -441,3 +443,9 @@ class Master:
 def _kill(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _called(name: str) -> None:
+    """What ps and top call this process, where there is such a thing."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
+        comm.write(name)

@@ -1,7 +1,8 @@
-"""The pipe process: runs the commands of master.cf's pipe services with their users' rights (pipe(8)).
+"""The pipe process: runs commands with their users' rights: those of master.cf's pipe services (pipe(8)), and those
+of aliases and .forward files (special.py).
 
-It exists only where the master is root and master.cf has such services: a worker has given up the rights that
-`user=` needs. One connection is one delivery: a request frame and a content frame in, an answer frame out.
+It exists only where the master is root: a worker has given up the rights that this needs. One connection is one
+delivery: a request frame and a content frame in, an answer frame out.
 """
 
 from __future__ import annotations
@@ -24,9 +25,16 @@ from tayori.delivery.smtp_job import Attempt
 from tayori.net.stream import Stream, connect_unix
 from tayori.programs import ipc
 from tayori.programs.daemons.layout import Layout
+from tayori.programs.daemons.local_client import LocalAgent
+from tayori.programs.daemons.special import Order, Special, Start
 from tayori.queue.content import Content, Unreadable, close, opened
 from tayori.queue.model import Attributes, Recipient
 from tayori.queue.threads import in_thread
+from tayori.rewrite.aliases import Aliases
+from tayori.rewrite.classes import Classes
+from tayori.rewrite.keys import Finder
+from tayori.rewrite.results import Deferred
+from tayori.tables.registry import Tables
 
 _log = logging.getLogger("tayori.pipe")
 _OUTCOMES: dict[str, type[Delivered] | type[DeferredDelivery] | type[BouncedDelivery]] = {
@@ -36,11 +44,14 @@ _OUTCOMES: dict[str, type[Delivered] | type[DeferredDelivery] | type[BouncedDeli
 }
 _WORDS = {kind: word for word, kind in _OUTCOMES.items()}
 CONNECT_SECONDS = 10.0
+ORDER_SECONDS = 7200.0
+"""Commands have their own time limit (command_time_limit); this one only catches a stuck process."""
 
 
 class Job(msgspec.Struct, frozen=True):
     """One delivery, as the worker asks for it. `size` above 0: the message is the last `size` bytes of its content
-    file, and the content frame is empty."""
+    file, and the content frame is empty. `start`: only an expansion is asked for; `order`: one of special.py. Both in
+    msgpack."""
 
     transport: str
     nexthop: str
@@ -49,18 +60,28 @@ class Job(msgspec.Struct, frozen=True):
     recipients: tuple[Recipient, ...]
     attributes: Attributes
     size: int = 0
+    start: bytes = b""
+    order: bytes = b""
+
+
+Row = tuple[str, str, str, str, str]
+"""An outcome on its way: word, text, enhanced, relay, what the command said."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """n -> (word, text, enhanced, relay)."""
+    """`outcomes` by delivery number; of an expansion its `leaves`, or the `trouble` that there is."""
 
-    outcomes: dict[int, tuple[str, str, str, str]]
+    outcomes: dict[int, Row]
+    leaves: bytes = b""
+    trouble: str = ""
 
 
 GetContent = Callable[[Job, bytes], Content]
 """What a job is about: its frame, or its content file. Raises Unreadable."""
 _job = msgspec.msgpack.Decoder(Job).decode
 _answer = msgspec.msgpack.Decoder(Answer).decode
+_start = msgspec.msgpack.Decoder(Start).decode
+_order = msgspec.msgpack.Decoder(Order).decode
 
 
 class Runner(Protocol):
@@ -130,10 +151,10 @@ class PipeClient:
         try:
             stream = await connect_unix(self._path, timeout=CONNECT_SECONDS)
             try:
-                # commands have their own time limit (command_time_limit); this one only catches a stuck process
-                stream.timeout = 7200.0
+                stream.timeout = ORDER_SECONDS
                 stream.write(ipc.pack(msgspec.msgpack.encode(job)) + ipc.pack(data))
-                return Attempt({n: _OUTCOMES[row[0]](*row[1:]) for n, row in (await _read(stream)).outcomes.items()})
+                answer = await read_answer(stream)
+                return Attempt({n: outcome_of(row) for n, row in answer.outcomes.items()})
             finally:
                 stream.close()
         except (OSError, TimeoutError, ipc.BadFrame, msgspec.DecodeError, KeyError) as error:
@@ -144,7 +165,13 @@ class PipeClient:
         """Nothing is kept."""
 
 
-async def _read(stream: Stream) -> Answer:
+def outcome_of(row: Row) -> DeliveryOutcome:
+    """Raises KeyError."""
+    return _OUTCOMES[row[0]](*row[1:4], unix=row[4])
+
+
+async def read_answer(stream: Stream) -> Answer:
+    """The answer to one job. Raises OSError, BadFrame, DecodeError."""
     frames = ipc.Frames()
     while True:
         chunk = await stream.read()
@@ -178,11 +205,15 @@ def run(
     def content(job: Job, data: bytes) -> Content:
         return opened(f"{contents}/{int(job.queue_id, 16):X}", job.size, owner) if job.size else data
 
-    asyncio.run(_serve(listener, agents(settings, services), allowed_uids, content))
+    tables = Tables(settings)
+    classes = Classes(settings, tables)
+    local = LocalAgent(str(Layout.of(settings).local_socket))
+    special = Special(settings, tables, Aliases(settings, tables, classes), Finder(settings, classes.is_local), local)
+    asyncio.run(_serve(listener, agents(settings, services), special, allowed_uids, content))
 
 
 async def _serve(
-    listener: socket.socket, found: dict[str, Runner], allowed_uids: set[int], content: GetContent
+    listener: socket.socket, found: dict[str, Runner], special: Special, allowed_uids: set[int], content: GetContent
 ) -> None:
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
@@ -193,7 +224,7 @@ async def _serve(
         if stream.peer_uid() not in allowed_uids:
             stream.abort()
             return
-        task = loop.create_task(_one(stream, found, content))
+        task = loop.create_task(_one(stream, found, special, content))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -204,7 +235,7 @@ async def _serve(
         await asyncio.wait(tasks, timeout=5.0)
 
 
-async def _one(stream: Stream, found: dict[str, Runner], content: GetContent) -> None:
+async def _one(stream: Stream, found: dict[str, Runner], special: Special, content: GetContent) -> None:
     frames = ipc.Frames()
     got: list[bytes] = []
     data: Content = b""
@@ -220,10 +251,13 @@ async def _one(stream: Stream, found: dict[str, Runner], content: GetContent) ->
         if stream.hung_up():
             # the worker is dead: another has the message by now and asks anew
             return
-        attempt = await agent.deliver(
-            job.nexthop, job.sender, data, job.recipients, job.attributes, queue_id=job.queue_id
-        )
-        answer = Answer({n: _row(outcome) for n, outcome in attempt.items()})
+        if job.start or job.order:
+            answer = await _special(job, special, data)
+        else:
+            attempt = await agent.deliver(
+                job.nexthop, job.sender, data, job.recipients, job.attributes, queue_id=job.queue_id
+            )
+            answer = Answer({n: _row(outcome) for n, outcome in attempt.items()})
         stream.write(ipc.pack(msgspec.msgpack.encode(answer)))
         await stream.drain()
     except (ipc.BadFrame, msgspec.DecodeError, OSError, TimeoutError, Unreadable, ValueError) as error:
@@ -233,5 +267,15 @@ async def _one(stream: Stream, found: dict[str, Runner], content: GetContent) ->
         stream.close()
 
 
-def _row(outcome: DeliveryOutcome) -> tuple[str, str, str, str]:
-    return _WORDS[type(outcome)], outcome.text, outcome.enhanced, outcome.relay
+async def _special(job: Job, special: Special, data: Content) -> Answer:
+    """Raises DecodeError."""
+    if job.order:
+        return Answer({0: _row(await special.run(_order(job.order), data))})
+    leaves = await special.expand(_start(job.start))
+    if isinstance(leaves, Deferred):
+        return Answer({}, trouble=leaves.why)
+    return Answer({}, msgspec.msgpack.encode(leaves))
+
+
+def _row(outcome: DeliveryOutcome) -> Row:
+    return _WORDS[type(outcome)], outcome.text, outcome.enhanced, outcome.relay, outcome.unix

@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tayori.config.settings import Settings
 from tayori.delivery import mbox
+from tayori.delivery.forward import NotNow, Unsafe, include, look
 from tayori.delivery.local import LocalMailboxes
 from tayori.delivery.maildir import Batch
 from tayori.delivery.passwd import Users
@@ -70,6 +71,8 @@ class Deliverer:
         self.rights = Rights(single_user)
         self._local = LocalMailboxes(settings, Users.configured(settings))
         self._virtual = VirtualMailboxes(settings, self.rights.fixed)
+        # in single-user mode root writes mailboxes as root, but files that aliases and users name never
+        self._file_rights = Rights(single_user=False)
         self._locks = {
             "local": _locks(settings, "mailbox_delivery_lock"),
             "virtual": _locks(settings, "virtual_mailbox_lock"),
@@ -89,7 +92,10 @@ class Deliverer:
             if not self._open(job):
                 continue
             for target in job.request.targets:
-                place = self._local.place(target) if target.kind == "local" else self._virtual.place(target)
+                if target.kind in ("file", "include"):
+                    self._named(job, target)
+                    continue
+                place = self._virtual.place(target) if target.kind == "virtual" else self._local.place(target)
                 if isinstance(place, Result):
                     job.results.append(place)
                 else:
@@ -129,7 +135,11 @@ class Deliverer:
     def _one(self, batch: Batch, job: Job[Any], target: Target, place: Place) -> None:
         """One target, with the recipient's rights."""
         result: Result | None
-        if place.home and (missing := _home_missing(target, place.home)):
+        if place.forward and (found := forward_of(target, place)) is not None:
+            result = found
+        elif target.kind == "forward":
+            result = Result(target.n, "none", "2.0.0", "")
+        elif place.home and (missing := _home_missing(target, place.home)):
             result = missing
         elif place.maildir:
             result = batch.add(job, place, target, job.content, job.request.recovered)
@@ -138,11 +148,38 @@ class Deliverer:
         if result is not None:
             job.results.append(result)
 
+    def _named(self, job: Job[Any], target: Target) -> None:
+        """A file or list that an alias or .forward names, with the rights that the asker found out."""
+        rights = self._file_rights
+        if target.kind == "include":
+            with self.rights.of(target.uid, target.gid):
+                job.results.append(list_of(target))
+            return
+        place = self._local.file(target)
+        if not rights.fixed and (target.uid <= 0 or target.gid <= 0):
+            job.results.append(place.failed(target, "never as root", "4.3.5"))
+            return
+        self.rights.root()
+        result: Result | None
+        if place.maildir:
+            batch = Batch(rights, 1)
+            with rights.of(target.uid, target.gid):
+                result = batch.add(job, place, target, job.content, job.request.recovered)
+            for _, done in batch.sync():
+                result = done
+            if result is not None and result.status == "sent":
+                result = Result(target.n, "sent", "2.0.0", f"delivered to file: {target.mailbox}")
+        else:
+            result = self._append(job, target, place, 1)
+        if result is not None:
+            job.results.append(result)
+
     def _append(self, job: Job[Any], target: Target, place: Place, attempt: int) -> Result | None:
         """One attempt at an mbox file; None when it is locked and will be tried again."""
         try:
-            locks = self._locks[target.kind]
-            return mbox.deliver(place, target, job.content, self.rights, locks, self._stale)
+            locks = self._locks["virtual" if target.kind == "virtual" else "local"]
+            rights = self._file_rights if place.file else self.rights
+            return mbox.deliver(place, target, job.content, rights, locks, self._stale)
         except mbox.Busy as busy:
             if attempt >= self._attempts:
                 return place.failed(target, busy.text)
@@ -156,8 +193,12 @@ class Deliverer:
         answered: list[Job[Any]] = []
         for locked in due:
             attempt = self._attempts if last else locked.attempts + 1
-            with self.rights.of(locked.place.uid, locked.place.gid):
+            if locked.place.file:
+                self.rights.root()
                 result = self._append(locked.job, locked.target, locked.place, attempt)
+            else:
+                with self.rights.of(locked.place.uid, locked.place.gid):
+                    result = self._append(locked.job, locked.target, locked.place, attempt)
             if result is not None:
                 locked.job.results.append(result)
                 answered.append(locked.job)
@@ -174,6 +215,29 @@ class Deliverer:
 
 def _locks(settings: Settings, name: str) -> tuple[str, ...]:
     return tuple(lock for lock in settings.items(name) if lock in mbox.LOCKS)
+
+
+def forward_of(target: Target, place: Place) -> Result | None:
+    """What ~/.forward says, if there is one that counts; with the user's rights."""
+    try:
+        found = look(place.forward, place.owner, place.uid)
+    except NotNow as trouble:
+        return Result(target.n, "deferred", "4.3.0", str(trouble))
+    if found is None:
+        return None
+    return Result(target.n, "forward", "2.0.0", found.path, found.text, found.whole)
+
+
+def list_of(target: Target) -> Result:
+    """An :include: list; one that is not fit is a permanent failure, as in local(8)."""
+    try:
+        text, uid = include(target.mailbox)
+    except NotNow as trouble:
+        return Result(target.n, "deferred", "4.3.0", str(trouble))
+    except Unsafe as trouble:
+        _log.warning("%s: %s", target.address, trouble)
+        return Result(target.n, "bounced", "5.3.5", "mail system configuration error")
+    return Result(target.n, "include", "2.0.0", target.mailbox, text, uid=uid)
 
 
 def _home_missing(target: Target, home: str) -> Result | None:

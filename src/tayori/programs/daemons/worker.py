@@ -38,6 +38,7 @@ from tayori.programs.daemons.local_client import LocalAgent
 from tayori.programs.daemons.pickup import Pickup
 from tayori.programs.daemons.smtpd.service import SmtpdService
 from tayori.programs.daemons.smtpd.session import Session
+from tayori.programs.daemons.special_client import SpecialClient
 from tayori.programs.daemons.submit import Submit
 from tayori.programs.history.history import History
 from tayori.programs.maillog import MailLog, bridge
@@ -171,7 +172,14 @@ class _Worker:
         return Dispatcher(
             queue=queue,
             resolver=house.resolver,
-            mailboxes=Mailboxes(settings, house.tables, house.aliases, house.finder, agent),
+            mailboxes=Mailboxes(
+                settings,
+                house.tables,
+                house.aliases,
+                house.finder,
+                agent,
+                SpecialClient(str(self.plan.layout.pipe_socket)) if settings.system.root else None,
+            ),
             remote=Remote(house.agents, Slots(destinations, limit, share), limit, house.generic, leaving),
             settler=Settler(settings, queue.next_number, intake.reborn, self.plan.log.line, backoff),
             programs=house,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pwd
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -14,14 +12,8 @@ import msgspec
 from tayori.config.mastercf import read_services
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
-from tayori.delivery.local import LocalMailboxes
 from tayori.delivery.outcome import BouncedDelivery, Delivered
-from tayori.delivery.passwd import Users
-from tayori.delivery.place import Place
-from tayori.delivery.request import Result
-from tayori.delivery.request import Target as Wanted
 from tayori.delivery.smtp import SmtpAgent
-from tayori.delivery.virtual import VirtualMailboxes
 from tayori.policy.log import effect_lines
 from tayori.programs.daemons.compose import Built, House, furnish, smtpd_services
 from tayori.programs.daemons.dispatch.dispatcher import AT_ONCE, DISCARDED
@@ -35,6 +27,7 @@ from tayori.programs.daemons.verify import Verifier
 from tayori.programs.explain import causes, watch
 from tayori.programs.explain.content import content
 from tayori.programs.explain.hops import destinations
+from tayori.programs.explain.places import Places, Told
 from tayori.programs.explain.recalled import Recalled
 from tayori.programs.explain.stage import NUMBER, Play
 from tayori.programs.explain.values import Destination, Explanation, Judged, Lookup, Question, Route, Target
@@ -213,9 +206,16 @@ class Explainer:
 
     async def _mailboxes(self, recipient: Recipient, program: str, cleaned: Cleaned) -> tuple[Target, ...]:
         """By the worker's own Mailboxes, with an agent that says where instead of writing."""
-        agent = _Places(self.settings)
+        agent = Places(self.settings)
         house = self.house
-        boxes = Mailboxes(self.settings, house.tables, house.aliases, house.finder, agent)  # type: ignore[arg-type]
+        boxes = Mailboxes(
+            self.settings,
+            house.tables,
+            house.aliases,
+            house.finder,
+            agent,
+            Told(house, agent),
+        )
         if self._ways_out.active:
             boxes.members = Members(self._ways_out, house.resolver, house.program, _passed)
         message = Message(
@@ -233,40 +233,9 @@ class Explainer:
         self.house.tables.close()
 
 
-class _Places:
-    """Stands in for the local process: answers each target with its mailbox."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._local = LocalMailboxes(settings, Users.configured(settings))
-        self._virtual = VirtualMailboxes(settings, not settings.system.root or settings.flag("tayori_single_user"))
-        self.owners: dict[str, str] = {}
-
-    async def deliver(
-        self, number: int, content: bytes, targets: tuple[Wanted, ...], recovered: bool = False
-    ) -> Sequence[Result]:
-        """One Result per target."""
-        return [self._one(target) for target in targets]
-
-    def _one(self, target: Wanted) -> Result:
-        place = self._local.place(target) if target.kind == "local" else self._virtual.place(target)
-        if isinstance(place, Result):
-            return place
-        path = f"{place.path}/" if place.maildir else place.path
-        self.owners[path] = _owner(place)
-        return Result(target.n, "sent", "2.0.0", path)
-
-
 async def _passed(work: Work, recipient: Recipient, resolved: Resolved) -> list[Ended]:
     """Stands in for the delivery of an alias member whose mail does not go into the mailbox."""
     return [Ended(recipient, Delivered(f"{resolved.transport}:{resolved.nexthop}"), resolved.transport)]
-
-
-def _owner(place: Place) -> str:
-    name = place.owner
-    if not name:
-        with suppress(KeyError):
-            name = pwd.getpwuid(place.uid).pw_name
-    return f"{name} ({place.uid}:{place.gid})" if name else f"{place.uid}:{place.gid}"
 
 
 def _end_of_message(play: Play) -> str:

@@ -19,6 +19,7 @@ class Ended:
     `forwards`: addresses that get a copy as a new message. `part`: one member of an alias expansion, so that only
     this member is tried again. `until`: not before this time (seconds since the epoch; 0: by back-off).
     `attempted`: whether anybody was asked; a destination known to be dead costs no attempt.
+    `member`: which member, where the address does not say it (queue.model.Recipient).
     """
 
     recipient: Recipient
@@ -30,6 +31,7 @@ class Ended:
     forward_sender: str | None = None
     until: float = 0.0
     attempted: bool = True
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,21 @@ class Members:
     def __init__(self, ways_out: WaysOut, resolver: Resolver, program: Callable[[str], str], send: Send) -> None:
         self._ways_out, self._resolver, self._program, self.send = ways_out, resolver, program, send
 
-    async def way(self, recipient: Recipient, address: str, sender: str) -> Way | Forward | Deferred | None:
-        """How mail for this member of `recipient`'s alias goes; None: into the mailbox."""
+    def ask(self, forwards: Callable[[str], Awaitable[bool | Deferred]]) -> None:
+        """Who knows whether a user has a .forward, which comes before these ways."""
+        self._ways_out.forwards = forwards
+
+    async def way(
+        self, recipient: Recipient, address: str, sender: str, member: str = ""
+    ) -> Way | Forward | Deferred | None:
+        """How mail for this member of `recipient`'s alias goes; None: into the mailbox. `member`: as in
+        queue.model.Recipient."""
         original = recipient.original or recipient.address
-        member = msgspec.structs.replace(recipient, address=address, original=original, expanded=True)
+        found = msgspec.structs.replace(recipient, address=address, original=original, expanded=True, member=member)
         resolved = await self._resolver.resolve(address, sender)
         if isinstance(resolved, Deferred):
             return resolved
-        way = await self._ways_out.find(member, resolved, sender)
+        way = await self._ways_out.find(found, resolved, sender)
         if isinstance(way, Forward | Deferred):
             return way
         return None if self._program(way[1].transport) == "local" else way

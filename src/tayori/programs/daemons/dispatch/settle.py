@@ -139,6 +139,7 @@ class Settler:
             reason=outcome.text,
             warned=recipient.warned or warn,
             expanded=recipient.expanded or end.part,
+            member=end.member,
         )
         if end.part:
             tally.extra.append(kept)

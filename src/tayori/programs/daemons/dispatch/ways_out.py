@@ -1,17 +1,19 @@
 """Where a local recipient goes instead of a mailbox here (local(8)).
 
-Aliases come first: a name that is an alias takes none of these ways. mailbox_transport (and its maps) then holds for
-every name, fallback_transport and luser_relay for names that are no user.
+Aliases and .forward files come first: a name that has one takes none of these ways. mailbox_transport (and its maps)
+then holds for every name, fallback_transport and luser_relay for names that are no user.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from tayori.config.settings import Settings
 from tayori.delivery.passwd import LookupFailed, Users
+from tayori.programs.daemons.dispatch.member import MAILBOX
 from tayori.protocol.address import split
 from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Aliases
@@ -46,6 +48,7 @@ class WaysOut:
         """Raises ConfigError."""
         self.active = any(settings.raw(name) for name in PARAMETERS)
         self._aliases, self._finder, self._resolver = aliases, finder, resolver
+        self.forwards: Callable[[str], Awaitable[bool | Deferred]] | None = None
         self._route = LocalRoute(settings, tables)
         self._users = Users.configured(settings)
 
@@ -54,6 +57,8 @@ class WaysOut:
     ) -> tuple[Recipient, Resolved] | Forward | Deferred:
         """The recipient and route as they are, or as these parameters change them."""
         local, domain = split(recipient.address)
+        if recipient.member not in ("", MAILBOX):
+            return recipient, resolved
         if not recipient.expanded:
             alias = await self._aliases.expand(local)
             if isinstance(alias, Deferred):
@@ -61,6 +66,10 @@ class WaysOut:
             if alias is not None:
                 return recipient, resolved
         user = self._finder.split_extension(local)[0].lower()
+        if self.forwards is not None and not recipient.member and self._known(user):
+            forwards = await self.forwards(recipient.address)
+            if forwards:
+                return forwards if isinstance(forwards, Deferred) else (recipient, resolved)
         service = await self._route.mailbox(user)
         if service is None and not self._known(user):
             service = await self._route.fallback(user)
