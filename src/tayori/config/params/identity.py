@@ -95,8 +95,6 @@ ROWS: tuple[Row, ...] = (
         Kind.TEXT,
         "nobody",
         "The user as whom commands and files of aliases are used when no other user is known.",
-        status=Status.PLANNED,
-        why="Commands and files of aliases do not work yet, so nobody's rights are needed.",
     ),
     Row("message_size_limit", Kind.NUMBER, "10240000", "The largest message in bytes, envelope included.", low=0),
     Row(

@@ -24,12 +24,7 @@ ROWS: tuple[Row, ...] = (
         "mailbox_command",
         Kind.TEXT,
         "",
-        "A command that delivers all local mail.",
-        status=Status.PLANNED,
-        why=(
-            "It does not run yet: mail goes into the mailbox itself. mailbox_transport with a pipe service "
-            "does the same."
-        ),
+        "A command that takes the place of every mailbox, run as the user.",
         raw=True,
     ),
     Row("mailbox_transport", Kind.SERVICE, "", "A transport that takes over local delivery, after aliases."),
@@ -39,25 +34,19 @@ ROWS: tuple[Row, ...] = (
         Kind.LIST,
         "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
         "Where a user's .forward file is looked for.",
-        status=Status.PLANNED,
-        why=".forward files are not read yet: mail goes into the mailbox. Use aliases until then.",
         raw=True,
     ),
     Row(
         "allow_mail_to_commands",
         Kind.LIST,
         "alias, forward",
-        "Where |command destinations are permitted.",
-        status=Status.PLANNED,
-        why="No |command runs yet, wherever it stands; such mail waits in the queue.",
+        "Where |command destinations are permitted: alias, forward, include.",
     ),
     Row(
         "allow_mail_to_files",
         Kind.LIST,
         "alias, forward",
-        "Where /file destinations are permitted.",
-        status=Status.PLANNED,
-        why="Nothing is written to a /file of an alias yet; such mail waits in the queue.",
+        "Where /file destinations are permitted: alias, forward, include.",
     ),
     Row(
         "expand_owner_alias",
@@ -76,8 +65,6 @@ ROWS: tuple[Row, ...] = (
         Kind.TABLES,
         "",
         "Tables that give single users a delivery command.",
-        status=Status.PLANNED,
-        why="Such commands do not run yet; mailbox_transport_maps with a pipe service do the same.",
     ),
     Row("fallback_transport", Kind.SERVICE, "", "A transport for names that are no local user."),
     Row(

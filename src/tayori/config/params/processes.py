@@ -25,7 +25,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("deliver_lock_attempts", Kind.NUMBER, "20", "How often a locked mailbox file is tried.", low=0),
     Row("deliver_lock_delay", Kind.TIME, "1s", "The pause between two tries.", low=0),
-    Row("export_environment", Kind.LIST, "TZ MAIL_CONFIG LANG", "Environment variables that commands of pipe get."),
+    Row("export_environment", Kind.LIST, "TZ MAIL_CONFIG LANG", "Environment variables that commands get."),
     Row(
         "fork_attempts",
         Kind.NUMBER,
