@@ -154,11 +154,11 @@ def furnish(
     dns = Dns(transitional=settings.flag("enable_idna2003_compatibility"))
     transports = dict(DEFAULT_TRANSPORTS)
     checks: dict[str, Checks] = {}
-    agents: dict[str, Agent] = dict(pipes.agents(settings, services))
+    agents: dict[str, Agent] = {}
     by_name = {s.name: s for s in services if s.kind != "inet"}
     transports |= {name: "retry" if name == "retry" else service.command for name, service in by_name.items()}
     for name, program in transports.items():
-        if program == "pipe" and settings.system.root and not settings.flag("tayori_single_user"):
+        if program == "pipe":
             agents[name] = pipes.PipeClient(str(Layout.of(settings).pipe_socket), name)
         elif program in PROGRAMS_REMOTE:
             agents[name] = _agent(name, program, by_name.get(name), settings, dns, tables)

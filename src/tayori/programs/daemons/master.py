@@ -157,8 +157,8 @@ class Master:
         return min(REGIONS // 2, self.settings.number("tayori_workers") or len(os.sched_getaffinity(0)))
 
     def helpers(self) -> tuple[str, ...]:
-        """The processes beside the workers: local, and where we are root pipe, which runs commands as others."""
-        return ("local", "pipe") if self.settings.system.root else ("local",)
+        """The processes beside the workers: one writes into mailboxes, one runs commands."""
+        return ("local", "pipe")
 
     def run(self) -> int:
         """Start children and watch them until SIGTERM; the exit status."""

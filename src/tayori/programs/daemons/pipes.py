@@ -1,8 +1,8 @@
 """The pipe process: runs commands with their users' rights: those of master.cf's pipe services (pipe(8)), and those
 of aliases and .forward files (special.py).
 
-It exists only where the master is root: a worker has given up the rights that this needs. One connection is one
-delivery: a request frame and a content frame in, an answer frame out.
+A worker has given up the rights that this needs, and it should not fork. One connection is one delivery: a request
+frame and a content frame in, an answer frame out.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `Special` finds them out for itself each time: it is told the recipient, follows aliases, lists and .forward anew, and
 does only what stands there. A worker that is not what it should be can make a command of an alias run, which any mail
-can, but no command of its own. It lives in the pipe process where that is root, else in the worker.
+can, but no command of its own. It lives in the pipe process.
 """
 
 from __future__ import annotations

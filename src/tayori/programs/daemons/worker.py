@@ -178,7 +178,7 @@ class _Worker:
                 house.aliases,
                 house.finder,
                 agent,
-                SpecialClient(str(self.plan.layout.pipe_socket)) if settings.system.root else None,
+                SpecialClient(str(self.plan.layout.pipe_socket)),
             ),
             remote=Remote(house.agents, Slots(destinations, limit, share), limit, house.generic, leaving),
             settler=Settler(settings, queue.next_number, intake.reborn, self.plan.log.line, backoff),
