@@ -25,21 +25,21 @@ class Accounts:
     def __init__(self, settings: Settings, users: Users) -> None:
         self._users = users
         self._default = settings.text("default_privs")
-        self._mail_owner = settings.text("mail_owner")
+        self._barred = frozenset((settings.text("mail_owner"), "postfix", "tayori"))
 
     def of(self, source: Source) -> tuple[Account, User | None]:
         """The account, and the user behind it where one is known (for HOME and SHELL). Raises NoAccount."""
         user = self._user(source)
         if os.geteuid() != 0:
             return Account(os.geteuid(), os.getegid(), change=False), user
-        if user is not None and user.uid != 0 and user.gid != 0 and user.name != self._mail_owner:
+        if user is not None and user.uid != 0 and user.gid != 0 and user.name not in self._barred:
             return Account(user.uid, user.gid, change=True), user
-        nobody = self._found(self._default)
-        if nobody is None or nobody.uid == 0 or nobody.gid == 0 or nobody.name == self._mail_owner:
+        nobody = _of_system(self._default)
+        if nobody is None or nobody.pw_uid == 0 or nobody.pw_gid == 0 or nobody.pw_name in self._barred:
             raise NoAccount(
                 f"default_privs = {self._default}: this must be a user other than root and the mail owner"
             )
-        return Account(nobody.uid, nobody.gid, change=True), user
+        return Account(nobody.pw_uid, nobody.pw_gid, change=True), user
 
     def reader(self, source: Source) -> Account:
         """As whom a list that `source` names is read: as `of`, but what root's file names root reads. Raises
@@ -72,6 +72,14 @@ class Accounts:
             return self._users.find(name)
         except LookupFailed as error:
             raise NoAccount(f"user lookup error: {error}") from error
+
+
+def _of_system(name: str) -> pwd.struct_passwd | None:
+    """A user of the machine, whatever tayori_passwd_file says of mailboxes."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
 
 
 def file_owner(path: str) -> int:
