@@ -95,14 +95,14 @@ class Forwards:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigError for a forward_path that cannot be used."""
         self._names = Names(settings, "forward_expansion_filter")
-        self._items = settings.items("forward_path")
         self._home_only = "$home/.forward"
         self._delimiters = settings.text("recipient_delimiter")
-        for item in self._items:
-            try:
+        try:
+            self._items = settings.items("forward_path")
+            for item in self._items:
                 self._names.expand(item, self._names.values(User("x", 1, 1, "/x", "/x"), "x@x"))
-            except ConfigError as error:
-                raise ConfigError(f"forward_path: {error.message}", settings.origin("forward_path")) from error
+        except ConfigError as error:
+            raise ConfigError(f"forward_path: {error.message}", settings.origin("forward_path")) from error
 
     def paths(self, user: User, address: str) -> Paths:
         """The files to look for, in order."""

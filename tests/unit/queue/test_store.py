@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,27 @@ def test_members_of_an_alias_get_numbers_of_their_own(store: Store) -> None:
     store.apply([], [Settlement(1, done=(1, 2), extra=(extra,))], 3)
     left = store.get(1)
     assert left is not None and left.recipients == (extra,)
+
+
+def test_a_file_of_an_earlier_version_gets_the_new_column(tmp_path: Path) -> None:
+    folder = tmp_path / "queue"
+    Store(folder).close()
+    with closing(sqlite3.connect(folder / "queue.sqlite")) as old:
+        old.execute("ALTER TABLE recipient DROP COLUMN member")
+        old.execute("INSERT INTO message VALUES (1, 0.0, 's@x', 1, x'80', NULL, 0.0, 0)")
+        old.execute("INSERT INTO recipient VALUES (1, 1, 'a@x', '', '', '', 0, 0.0, '', '', 0, 0)")
+        old.commit()
+    for _ in range(2):
+        store = Store(folder)
+        left = store.get(1)
+        assert left is not None and left.recipients == (Recipient(1, "a@x"),)
+        store.close()
+    store = Store(folder)
+    member = Recipient(2, "a@x", expanded=True, member="\\")
+    store.apply([], [Settlement(1, done=(1,), extra=(member,))], 3)
+    left = store.get(1)
+    assert left is not None and left.recipients == (member,)
+    store.close()
 
 
 def test_not_released_means_still_owned(store: Store) -> None:
