@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tayori.config.expand import expand
@@ -32,7 +33,12 @@ class NotNow(Exception):
 
 
 class Unsafe(Exception):
-    """A list that is not read, now or later; the text says why."""
+    """A file that is not read, now or later; the text says why. `fault` is a word for that: relative, missing, kind,
+    owner, open, closed."""
+
+    def __init__(self, fault: str, path: str, text: str) -> None:
+        self.fault, self.path = fault, path
+        super().__init__(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +127,9 @@ class Forwards:
         return tuple(found)
 
 
-def look(paths: Paths, user: str, uid: int) -> Found | None:
-    """The first .forward that is there and says something, read with the user's rights. Raises NotNow."""
+def look(paths: Paths, user: str, uid: int, tell: Callable[[Unsafe], None] | None = None) -> Found | None:
+    """The first .forward that is there and says something, read with the user's rights. `tell` hears of one that is
+    not safe, in the log's place. Raises NotNow."""
     for path, whole in paths:
         try:
             status = os.lstat(path)
@@ -133,7 +140,10 @@ def look(paths: Paths, user: str, uid: int) -> Found | None:
         try:
             text = _read(path, status, uid)
         except Unsafe as unsafe:
-            _log.warning("mail for %s: %s", user, unsafe)
+            if tell is not None:
+                tell(unsafe)
+            else:
+                _log.warning("mail for %s: %s", user, unsafe)
             return None
         return Found(path, text, whole) if _says(text) else None
     return None
@@ -142,11 +152,13 @@ def look(paths: Paths, user: str, uid: int) -> Found | None:
 def _read(path: str, status: os.stat_result, uid: int) -> str:
     """A .forward file. Raises Unsafe, NotNow."""
     if not stat.S_ISREG(status.st_mode):
-        raise Unsafe(f"{path} is not a regular file; it is not read")
+        raise Unsafe("kind", path, f"{path} is not a regular file; it is not read")
     if status.st_uid not in (0, uid):
-        raise Unsafe(f"{path} belongs to uid {status.st_uid}, not to this user or root; it is not read")
+        raise Unsafe(
+            "owner", path, f"{path} belongs to uid {status.st_uid}, not to this user or root; it is not read"
+        )
     if status.st_mode & stat.S_IWOTH:
-        raise Unsafe(f"{path} is writable by everybody; it is not read: chmod o-w {path}")
+        raise Unsafe("open", path, f"{path} is writable by everybody; it is not read: chmod o-w {path}")
     return _content(path, os.O_NOFOLLOW, status)
 
 
@@ -156,7 +168,7 @@ def _content(path: str, flags: int, before: os.stat_result | None) -> str:
     except OSError as error:
         if error.errno in LATER or before is None:
             raise NotNow(f"cannot open {path}: {error.strerror}") from error
-        raise Unsafe(f"cannot open {path}: {error.strerror}; it is not read") from error
+        raise Unsafe("closed", path, f"cannot open {path}: {error.strerror}; it is not read") from error
     with open(fd, "rb") as file:
         status = os.fstat(fd)
         if before is not None and (status.st_dev, status.st_ino) != (before.st_dev, before.st_ino):
@@ -176,15 +188,15 @@ def _says(text: str) -> bool:
 def include(path: str) -> tuple[str, int]:
     """An :include: list and whose it is, read with the rights that the process has. Raises Unsafe, NotNow."""
     if not path.startswith("/"):
-        raise Unsafe(f":include:{path} must be an absolute path")
+        raise Unsafe("relative", path, f":include:{path} must be an absolute path")
     try:
         status = os.stat(path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise Unsafe(f"cannot find the list {path}: {error.strerror}") from error
+            raise Unsafe("missing", path, f"cannot find the list {path}: {error.strerror}") from error
         raise NotNow(f"cannot read the list {path}: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise Unsafe(f"the list {path} is not a regular file")
+        raise Unsafe("kind", path, f"the list {path} is not a regular file")
     if status.st_mode & stat.S_IWOTH:
-        raise Unsafe(f"the list {path} is writable by everybody: chmod o-w {path}")
+        raise Unsafe("open", path, f"the list {path} is writable by everybody: chmod o-w {path}")
     return _content(path, 0, None), status.st_uid

@@ -25,6 +25,7 @@ from tayori.net.system import probe
 from tayori.programs.commands import check_live, check_servers
 from tayori.programs.commands.arguments import Arguments
 from tayori.programs.commands.check_dns import names
+from tayori.programs.commands.check_local import local
 from tayori.programs.commands.check_relay_login import relay_logins
 from tayori.programs.commands.check_sasl import logins
 from tayori.programs.commands.control import default_directory, no_configuration
@@ -39,7 +40,7 @@ SEVERITY_NAMES = (N_("error"), N_("warning"), N_("note"))
 
 Check = Callable[[Source], Iterable[Finding]]
 # Everything that is checked: the files alone first, then what needs a look outside (sockets, ports, certificates).
-CHECKS: tuple[Check, ...] = (lint, check_live.check, check_servers.check, logins, relay_logins)
+CHECKS: tuple[Check, ...] = (lint, check_live.check, check_servers.check, logins, relay_logins, local)
 
 
 def parser() -> Arguments:
