@@ -2,7 +2,7 @@
 
 `Nov 24 18:04:56 host postfix/smtpd[123]: text`. Where it goes: `maillog_file` when set (opened for append,
 reopened when it was moved away), else standard error, and beside it the local syslog socket where there is one and
-we run as a service. Lines of LATER seconds are written together.
+we run as a service. Lines of one turn of the event loop are written together: who has read a reply finds its line.
 """
 
 from __future__ import annotations
@@ -25,10 +25,6 @@ FACILITIES = {
     )
 } | {f"local{n}": 16 + n for n in range(8)}
 SEVERITIES = {"warning: ": 4, "error: ": 3, "fatal: ": 2, "panic: ": 2}
-
-
-LATER = 0.005
-"""Seconds a line may wait for others: what a killed process may leave unsaid."""
 
 
 class MailLog:
@@ -86,7 +82,7 @@ class MailLog:
             self.flush()
         elif not self._scheduled:
             self._scheduled = True
-            self._loop.call_later(LATER, self.flush)
+            self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what waits; a log that cannot be written never stops mail."""

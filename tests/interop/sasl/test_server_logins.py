@@ -53,7 +53,7 @@ def test_every_login_leaves_a_line_and_no_secret(tmp_path: Path) -> None:
         for pattern in (
             rf"login method=PLAIN user=taro@example\.com client=127\.0\.0\.1 {backend} result=refused \(wrong password\)",
             rf"login method=PLAIN user=nobody@example\.com client=127\.0\.0\.1 {backend} result=refused \(no such account\)",
-            r"login method=FOO user=\? client=127\.0\.0\.1 backend=- result=refused \(this mechanism is not offered\)",
+            r"login method=UNKNOWN user=\? client=127\.0\.0\.1 backend=- result=refused \(this mechanism is not offered\)",
             r"login method=PLAIN user=\? client=127\.0\.0\.1 backend=- result=refused \(malformed base64 from the client\)",
             rf"login method=PLAIN user=taro@example\.com client=127\.0\.0\.1 {backend} result=accepted",
             r"warning: unknown\[127\.0\.0\.1\]: SASL PLAIN authentication failed: wrong password, sasl_username=taro@example\.com",
