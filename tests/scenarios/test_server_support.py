@@ -15,7 +15,7 @@ def test_serves_delivers_and_stops(tmp_path: Path) -> None:
         (path,) = server.wait_mail("taro")
         assert path.stat().st_uid == server.uids["taro"]
         assert b"Delivered-To: taro@example.com" in path.read_bytes()
-        assert sorted(set(server.children().values())) == ["local", "worker"]
+        assert sorted(set(server.children().values())) == ["local", "pipe", "worker"]
         assert "status=sent" in server.wait_log("status=sent")
         assert server.stop() == 0
 

@@ -262,6 +262,7 @@ class Play:
         self.intake = DryIntake(house.settings, house, self.log, self.judgements)
         self.offered: tuple[str, ...] = ()
         self.login_possible = True
+        self.login_assumed = False
         self.session: Session
         self.script: Script
 
@@ -281,11 +282,19 @@ class Play:
             session.tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
         self.offered = await offered(session)
         if question.login:
-            if built.authenticator is not None and self.offered:
+            self.login_assumed = not self.offered and self._may_not_ask(built, session)
+            if built.authenticator is not None and (self.offered or self.login_assumed):
                 session.login = LoginFacts(question.login, question.method)
             else:
                 self.login_possible = False
         await session.run()
+
+    @staticmethod
+    def _may_not_ask(built: Built, session: Session) -> bool:
+        """Whether only our own rights keep us from the back ends that the server asks."""
+        if built.authenticator is None or (session.options.tls_auth_only and session.tls is None):
+            return False
+        return not built.settings.system.root and not built.authenticator.reachability.up()
 
 
 async def _unknown(address: str) -> tuple[str, str, int, int]:

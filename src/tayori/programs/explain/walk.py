@@ -39,6 +39,7 @@ from tayori.queue.model import Attributes, Message, Recipient
 from tayori.rewrite.probe_sender import Nobody
 from tayori.rewrite.results import Cleaned, Deferred, Resolved
 
+ASSUMED_LOGIN = N_("You may not ask the password back ends yourself: the login {login} is taken as good.")
 NO_LOGIN = N_("The login {login} is left out: this service offers no AUTH to such a client.")
 NOT_PROBED = N_("The rules verify addresses: what the running server knows is used, and no other server is asked.")
 MOST_ROUTES = 100
@@ -118,6 +119,8 @@ class Explainer:
         rewriting: tuple[Lookup, ...] = ()
         routes: list[Route] = []
         notes: list[str] = []
+        if play.login_assumed:
+            notes.append(say(ASSUMED_LOGIN, login=question.login))
         if not play.login_possible:
             notes.append(say(NO_LOGIN, login=question.login))
         rules = {one.restriction for each in judged for one in each.asked}
