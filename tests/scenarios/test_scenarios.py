@@ -77,6 +77,7 @@ def test_few_folders_are_unexplained() -> None:
 # what a folder holds is what happens where mailboxes belong to users of their own
 OWN_USERS = {
     "recipient-unlisted": "a mailbox that its user may not write to",
+    "virtual-minimum-uid": "a mailbox of another user",
     "local-forward-unsafe": "files of several users",
 }
 
