@@ -114,9 +114,7 @@ ROWS: tuple[Row, ...] = (
         "local_destination_concurrency_limit",
         Kind.NUMBER,
         "2",
-        "How many deliveries to one local user run at once.",
-        status=Status.ACCEPTED,
-        why="One process writes all mailboxes, many at a time, and no user gets in another's way.",
+        "How many commands of one local recipient run at once; mailboxes are written without waiting.",
         low=0,
     ),
     Row(

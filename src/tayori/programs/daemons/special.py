@@ -21,6 +21,7 @@ from tayori.delivery.passwd import Users
 from tayori.delivery.request import Result, Target
 from tayori.delivery.trace_headers import prefix
 from tayori.programs.daemons.local_client import AgentLost
+from tayori.programs.daemons.turns import Turns
 from tayori.protocol.address import quote, split
 from tayori.queue.content import Content
 from tayori.queue.model import Attributes, Recipient
@@ -109,6 +110,9 @@ class Special:
         self._aliases, self._finder, self._agent = aliases, finder, agent
         self._mailbox = MailboxCommand(settings, tables)
         self._commands = Commands(settings)
+        self._turns = Turns(
+            settings.number("local_destination_concurrency_limit"), settings.number("default_process_limit")
+        )
         self.accounts = Accounts(settings, Users.configured(settings))
         self._allowed = {
             Command: settings.items("allow_mail_to_commands"),
@@ -217,7 +221,8 @@ class Special:
             return DeferredDelivery(CONFIG_TROUBLE, "4.3.5", "local")
         letter = self._letter(order, leaf)
         if isinstance(leaf, Command):
-            return await self._commands.deliver(leaf.text, letter, content, account, user)
+            async with self._turns.of(order.start.address.lower()):
+                return await self._commands.deliver(leaf.text, letter, content, account, user)
         sender = quote(letter.sender) if letter.sender else ""
         target = Target(
             0,
