@@ -200,7 +200,7 @@ def ends(record: Record, found: Explanation) -> list[str]:
         out += [
             f"{words.get(one.status, one.status)} <{one.address}>"
             for one in route.targets
-            if one.status != "forwarded"
+            if one.status not in ("forwarded", "read")
         ]
     return out
 

@@ -121,6 +121,30 @@ def test_copies_of_an_alias_get_routes_and_mailboxes_an_owner(tmp_path: Path) ->
     assert box.owner == f"taro ({os.getuid()}:{os.getgid()})"
 
 
+def test_commands_lists_and_forward_files_are_told_and_nothing_is_run(tmp_path: Path) -> None:
+    home = tmp_path / "home" / "taro"
+    home.mkdir(parents=True)
+    (home / ".forward").write_text(f'"|touch {tmp_path}/run", x@elsewhere.example, \\taro\n')
+    (tmp_path / "people").write_text("y@elsewhere.example\n")
+    (tmp_path / "aliases").write_text(f"all: taro, {tmp_path}/box, :include:{tmp_path}/people\n")
+    for path in (home / ".forward", tmp_path / "people", tmp_path / "aliases"):
+        path.chmod(0o644)
+    more = f"alias_maps = hash:{tmp_path}/aliases\ndefault_transport = discard\n"
+    found = explained(tmp_path, Question("192.0.2.1", "a@b.example", ("all@example.com",)), more)
+    text = "\n".join(lines(found, ENGLISH))
+    for told in (
+        f"{home}/.forward says where mail for taro@mail.example.com goes (read with the rights of taro",
+        f"{tmp_path}/people says where mail for all@example.com goes (read with the rights of",
+        f"taro@mail.example.com is delivered to |touch {tmp_path}/run (run with the rights of",
+        f"taro@mail.example.com is delivered to {home}/Maildir/ (written with the rights of taro",
+        f"all@example.com is delivered to {tmp_path}/box (written with the rights of",
+        "a copy goes on to x@elsewhere.example",
+        "a copy goes on to y@elsewhere.example",
+    ):
+        assert told in text, text
+    assert not (tmp_path / "run").exists() and not (tmp_path / "box").exists()
+
+
 def test_dns_is_not_asked_for_hosts_when_it_should_not(tmp_path: Path) -> None:
     found = explained(tmp_path, Question("192.0.2.1", "a@b.example", ("x@far.example",), dns=False))
     assert found.routes[0].destinations == ()

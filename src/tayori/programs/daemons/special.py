@@ -143,7 +143,7 @@ class Special:
                 return (Command(command, Source("mailbox", "", user)),) if command else ()
             if leaves is None or isinstance(leaves, Deferred):
                 return leaves or ()
-            return await self._opened(leaves, user if start.kind == "forward" else "")
+            return await self._opened(leaves, user if start.kind == "forward" else "", start.address)
         except NoAccount as error:
             _log.warning("%s: %s", start.address, error)
             return Deferred(CONFIG_TROUBLE)
@@ -159,7 +159,7 @@ class Special:
         source = Source("forward", found.text, user)
         return await self._aliases.follow(found.data, source, user, "" if found.whole else extension)
 
-    async def _opened(self, leaves: tuple[Leaf, ...], me: str) -> tuple[Leaf, ...] | Deferred:
+    async def _opened(self, leaves: tuple[Leaf, ...], me: str, address: str) -> tuple[Leaf, ...] | Deferred:
         """With the lists' members in the place of the lists."""
         out: dict[Leaf, None] = {}
         waiting = list(reversed(leaves))
@@ -175,7 +175,7 @@ class Special:
             if len(seen) > MAX_LISTS:
                 out[Loop(leaf.path)] = None
                 break
-            found = await self._list(leaf)
+            found = await self._list(leaf, address)
             if found.status == "deferred":
                 return Deferred(found.text)
             if found.status == "bounced":
@@ -187,10 +187,9 @@ class Special:
             waiting += reversed(members)
         return tuple(out)
 
-    async def _list(self, leaf: Include) -> Result:
+    async def _list(self, leaf: Include, address: str) -> Result:
         account = self.accounts.reader(leaf.source)
-        name = leaf.name or leaf.source.user or leaf.source.path
-        target = Target(0, "include", name, mailbox=leaf.path, uid=account.uid, gid=account.gid)
+        target = Target(0, "include", address, mailbox=leaf.path, uid=account.uid, gid=account.gid)
         (found,) = await self._agent.deliver(0, b"", (target,), False)
         return found
 

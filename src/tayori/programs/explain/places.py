@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from tayori.config.settings import Settings
 from tayori.delivery.accounts import NoAccount
-from tayori.delivery.execution import Account
 from tayori.delivery.local import LocalMailboxes
 from tayori.delivery.outcome import DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.passwd import Users
@@ -25,12 +24,14 @@ from tayori.rewrite.results import Deferred
 
 
 class Places:
-    """Answers each target with its mailbox. `owners`: whose rights a place is written with."""
+    """Answers each target with its mailbox. `owners`: whose rights a place is written with; `read`: for whom which
+    .forward file or list was read, and with whose rights."""
 
     def __init__(self, settings: Settings) -> None:
         self._local = LocalMailboxes(settings, Users.configured(settings))
         self._virtual = VirtualMailboxes(settings, not settings.system.root or settings.flag("tayori_single_user"))
         self.owners: dict[str, str] = {}
+        self.read: dict[tuple[str, str], str] = {}
 
     async def deliver(
         self, number: int, content: Content, targets: tuple[Target, ...], recovered: bool = False
@@ -40,13 +41,18 @@ class Places:
 
     def _one(self, target: Target) -> Result:
         if target.kind == "include":
-            return list_of(target)
+            found = list_of(target)
+            if found.status == "include":
+                self.read[target.address, target.mailbox] = named(target.uid, target.gid)
+            return found
         place = self._virtual.place(target) if target.kind == "virtual" else self._local.place(target)
         if isinstance(place, Result):
             return place
-        found = forward_of(target, place) if place.forward else None
-        if found is not None:
-            return found
+        forward = forward_of(target, place) if place.forward else None
+        if forward is not None:
+            if forward.status == "forward":
+                self.read[target.address, forward.text] = _owner(place)
+            return forward
         if target.kind == "forward":
             return Result(target.n, "none", "2.0.0", "")
         path = f"{place.path}/" if place.maildir else place.path
@@ -79,14 +85,15 @@ class Told:
         except NoAccount as error:
             return DeferredDelivery(str(error), "4.3.5", "local")
         where = f"|{leaf.text}" if isinstance(leaf, Command) else leaf.path
-        self._places.owners[where] = _named(account)
+        self._places.owners[where] = named(account.uid, account.gid)
         return Delivered(where, "2.0.0", "local")
 
 
-def _named(account: Account) -> str:
+def named(uid: int, gid: int) -> str:
+    """`nobody (65534:65534)`."""
     with suppress(KeyError):
-        return f"{pwd.getpwuid(account.uid).pw_name} ({account.uid}:{account.gid})"
-    return f"{account.uid}:{account.gid}"
+        return f"{pwd.getpwuid(uid).pw_name} ({uid}:{gid})"
+    return f"{uid}:{gid}"
 
 
 def _owner(place: Place) -> str:

@@ -33,6 +33,7 @@ KINDS = {
 }
 TARGETS = {
     "delivered": N_("{address} is delivered to {where}"),
+    "read": N_("{where} says where mail for {address} goes"),
     "discarded": N_("{address} is the sender of this server's own reports: what comes for it is thrown away"),
     "forwarded": N_("a copy goes on to {address}"),
     "deferred": N_("{address} would wait in the queue: {where}"),
@@ -40,6 +41,8 @@ TARGETS = {
 }
 SENT_BY = N_("with the sender <{sender}>")
 OWNER = N_("written with the rights of {owner}")
+RUN_AS = N_("run with the rights of {owner}")
+READ_AS = N_("read with the rights of {owner}")
 FOUND = {
     "mx": N_("{destination}: by its MX records"),
     "no mx": N_("{destination}: it has no MX record, so its own address counts"),
@@ -189,7 +192,8 @@ def _route(route: Route, say: Language) -> Iterator[str]:
     for destination in route.destinations:
         yield from _destination(destination, say)
     for target in route.targets:
-        more = [say(OWNER, owner=target.owner)] if target.owner else []
+        rights = READ_AS if target.status == "read" else RUN_AS if target.where.startswith("|") else OWNER
+        more = [say(rights, owner=target.owner)] if target.owner else []
         more += [say(SENT_BY, sender=target.sender)] if target.sender is not None else []
         told = say(TARGETS[target.status], address=target.address, where=target.where)
         yield f"  {told}{f' ({more[0]})' if more else ''}"

@@ -51,8 +51,8 @@ class Lookup(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where one recipient ends: `status` delivered, discarded, forwarded, deferred or bounced; `where` a mailbox or
-    the text.
+    """Where one recipient ends: `status` delivered, discarded, forwarded, deferred or bounced; `where` a mailbox, a
+    file, a `|command`, or the text. "read": the .forward file or list `where` says more.
 
     `owner`: whose rights the mailbox is written with, `taro (1000:1000)`; "" where nothing is written. `sender`: who
     sends a forwarded copy on, where an owner- alias makes it another than the mail's sender.

@@ -226,7 +226,8 @@ class Explainer:
         )
         local, virtual = ([recipient], []) if program == "local" else ([], [recipient])
         ended = await boxes.deliver(Work(message, cleaned.content, time.time()), local, virtual)
-        return tuple(target for end in ended for target in _targets(end, agent.owners))
+        read = tuple(Target(who, "read", path, owner=owner) for (who, path), owner in agent.read.items())
+        return (*read, *(target for end in ended for target in _targets(end, agent.owners)))
 
     def close(self) -> None:
         """Release tables and back ends."""
