@@ -96,3 +96,20 @@ def test_a_destination_that_is_no_longer_named_comes_back(tmp_path: Path) -> Non
         log = server.wait_log("no longer names this destination")
         assert "dsn=5.3.5, status=bounced" in log
         server.wait_mail("taro", 2)
+
+
+def test_a_large_message_comes_whole_to_command_and_file(tmp_path: Path) -> None:
+    out = tmp_path / "open" / "out"
+    with Sink() as sink, served(tmp_path, sink, f"cat >{out}.part; mv {out}.part {out}") as server:
+        (tmp_path / "conf" / "aliases").write_text(
+            f'big: "|cat >{out}.part; mv {out}.part {out}", {tmp_path}/open/box, taro\n'
+        )
+        body = "".join(f"{n:07d} a line of a letter that is too large for memory\r\n" for n in range(60_000))
+        assert server.send("a@example.com", "big@example.com", f"Subject: big\r\n\r\n{body}").startswith("250")
+        until("the command", server, out.exists)
+        (path,) = server.wait_mail("taro")
+        wanted = body.replace("\r\n", "\n")
+        until("the queue is empty", server, lambda: "Mail queue is empty" in queue(server))
+        for one in (path, out, tmp_path / "open" / "box"):
+            text = one.read_text()
+            assert text[text.index("\n\n") + 2 :].rstrip("\n") == wanted.rstrip("\n"), one

@@ -2,7 +2,8 @@
 
 Names fold to lower case. `name+extension` is looked up first, then `name`. An alias that stands for its own
 name means the user of that name. A destination in one of our own domains is expanded further; any other is an
-Address and goes back through the queue.
+Address and goes back through the queue. A backslash before a name says nothing more, as in a real Postfix: aliases
+are followed, and .forward files looked for.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class User(msgspec.Struct, frozen=True, tag=True):
-    """A local name that is no alias; an extension is still on it. `plain` (written `\\name`, or named in the user's
-    own .forward): straight into the mailbox. `owner`, here and below: as `Aliases.owner`."""
+    """A local name that is no alias; an extension is still on it. `plain` (named in the user's own
+    .forward): straight into the mailbox. `owner`, here and below: as `Aliases.owner`."""
 
     name: str
     plain: bool = False
@@ -175,22 +176,18 @@ class Aliases:
         if target.kind not in ("address", "user"):
             _put(out, _special(target, source, name, owner, extension))
             return None
-        local, domain = target.text, ""
-        if target.kind == "address":
-            address = self._form.envelope(target.text)
-            local, _, domain = address.rpartition("@")
-            answer = await self._classes.classify(domain)
-            if isinstance(answer, Deferred):
-                return answer
-            if answer.kind is not AddressClass.LOCAL or self._form.routing(local) is not None:
-                _put(out, Address(address, owner))
-                return None
-        else:
-            address = self._form.envelope(local)
+        address = self._form.envelope(target.text)
+        local, _, domain = address.rpartition("@")
+        answer = await self._classes.classify(domain)
+        if isinstance(answer, Deferred):
+            return answer
+        if answer.kind is not AddressClass.LOCAL or self._form.routing(local) is not None:
+            _put(out, Address(address, owner))
+            return None
         if me and self._finder.split_extension(local)[0].lower() == me:
             _put(out, User(local, True))
             return None
-        members = await self.expand(local) if target.kind == "address" else None
+        members = await self.expand(local)
         if isinstance(members, Deferred):
             return members
         users = {member.name.lower() for member in members or () if isinstance(member, User)}
@@ -257,10 +254,7 @@ class Aliases:
             if len(out) >= MAX_TARGETS or len(chain) > MAX_DEPTH:
                 _put(out, Loop(chain[0]))
                 return None
-            if target.kind == "user":
-                _put(out, User(target.text, True, owner))
-                continue
-            if target.kind != "address":
+            if target.kind not in ("address", "user"):
                 source = Source("alias", found.path)
                 _put(out, _special(target, source, above.name, owner, found.extension))
                 continue

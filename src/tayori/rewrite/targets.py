@@ -1,7 +1,7 @@
 """The right-hand side of an alias, parsed: aliases(5), also the lines of :include: and .forward files.
 
-Destinations are parted by commas (or blanks): an address, `\\name` (a user, without alias look-up), `|command`
-or `"|command with blanks"`, `/file/name`, `:include:/file/name`. Comments in parentheses and phrases before
+Destinations are parted by commas (or blanks): an address, `\\name` (sendmail's way to name a user), `|command` or
+`"|command with blanks"`, `/file/name`, `:include:/file/name`. Comments in parentheses and phrases before
 `<address>` are dropped.
 """
 

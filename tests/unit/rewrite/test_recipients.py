@@ -157,7 +157,7 @@ def test_aliases(tmp_path: Path) -> None:
     )
     assert expand(tmp_path, "team") == expand(tmp_path, "team+x") == expand(tmp_path, "deep") == team
     assert expand(tmp_path, "self") == (User("self"), Address("other@else.org"))
-    assert expand(tmp_path, "direct") == (User("root", True),)
+    assert expand(tmp_path, "direct") == (taro,)
     assert expand(tmp_path, "ext+one") == (Address("special@else.org"),)
     assert expand(tmp_path, "ping") == (Loop("ping"),)
     source = Source("alias", f"{tmp_path}/aliases")
