@@ -19,7 +19,7 @@ def until(what: str, server: Server, found: object, seconds: float = 20.0) -> No
         time.sleep(0.02)
 
 
-def served(root: Path, sink: Sink, command: str) -> Server:
+def served(root: Path, sink: Sink, command: str, more: str = "") -> Server:
     """`five` is two mailboxes, a Maildir, a command and somebody elsewhere."""
     place = root / "open"
     place.mkdir()
@@ -30,7 +30,7 @@ def served(root: Path, sink: Sink, command: str) -> Server:
         "relayhost": f"[127.0.0.1]:{sink.port}",
     }
     aliases = f'five: taro, {place}/dir/, hanako, x@elsewhere.example, "|{command}"\n'
-    return Server(root, settings, files={"aliases": aliases})
+    return Server(root, settings, files={"aliases": aliases + more})
 
 
 def all_there(server: Server, sink: Sink) -> None:
@@ -100,10 +100,8 @@ def test_a_destination_that_is_no_longer_named_comes_back(tmp_path: Path) -> Non
 
 def test_a_large_message_comes_whole_to_command_and_file(tmp_path: Path) -> None:
     out = tmp_path / "open" / "out"
-    with Sink() as sink, served(tmp_path, sink, f"cat >{out}.part; mv {out}.part {out}") as server:
-        (tmp_path / "conf" / "aliases").write_text(
-            f'big: "|cat >{out}.part; mv {out}.part {out}", {tmp_path}/open/box, taro\n'
-        )
+    more = f'big: "|cat >{out}.part; mv {out}.part {out}", {tmp_path}/open/box, taro\n'
+    with Sink() as sink, served(tmp_path, sink, "true", more) as server:
         body = "".join(f"{n:07d} a line of a letter that is too large for memory\r\n" for n in range(60_000))
         assert server.send("a@example.com", "big@example.com", f"Subject: big\r\n\r\n{body}").startswith("250")
         until("the command", server, out.exists)
