@@ -159,3 +159,21 @@ def test_a_worker_gone_bad_cannot_choose_what_is_run(server: Server, tmp_path: P
     assert found.stdout.splitlines() == ["lost", "lost", gone, gone], found.stderr
     assert not out.exists()
     assert "only the pipe process may ask" in server.log()
+
+
+def test_never_root_even_where_everything_is_one_user(tmp_path: Path) -> None:
+    need_root("a server that is root throughout")
+    settings = {"alias_maps": f"hash:{tmp_path}/conf/aliases", "tayori_single_user": "yes"}
+    server = Server(tmp_path, settings, users=("taro",))
+    for made in _served(server):
+        nobody = pwd.getpwnam("nobody")
+        (server.homes / "taro" / ".forward").write_text(f'"|{WHO} >{server.root}/open/forward"\n')
+        for name in ("ours", "box", "rooted", "taro"):
+            made.send("a@foreign.example", f"{name}@example.com")
+        assert said(server, "ours") == f"{nobody.pw_uid} {nobody.pw_gid} {nobody.pw_gid}"
+        taro = server.uids["taro"]
+        assert said(server, "forward") == f"{taro} {taro} {taro}"
+        said(server, "box")
+        assert (server.root / "open" / "box").stat().st_uid == nobody.pw_uid
+        log = server.wait_log("to=<rooted@example.com>")
+        assert "Permission denied" in log.split("to=<rooted@example.com>")[1].splitlines()[0]
