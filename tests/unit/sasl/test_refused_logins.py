@@ -58,7 +58,9 @@ def test_it_is_bounded_and_old_ones_go(tmp_path: Path, monkeypatch: pytest.Monke
     asyncio.run(scenario())
 
 
-def test_a_file_that_cannot_be_used_costs_nothing_but_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_cannot_be_used_costs_nothing_but_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "x").write_text("this is no database, but a text that is long enough to be taken for one " * 20)
     memory = RefusedLogins(tmp_path / "x", 1000)
 

@@ -211,6 +211,10 @@ class Reader:
         if not path.exists():
             raise FileNotFoundError(str(path))
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)
+        made = {name for (name,) in self._base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not made >= {"record", "code", "outcome"}:
+            self._base.close()
+            raise FileNotFoundError(str(path))  # the server that makes it has only just begun
 
     def records(self, where: str = "1", values: Iterable[object] = (), most: int = 0) -> list[Record]:
         """The newest `most` (0: all) that fit, oldest first."""
