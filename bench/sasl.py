@@ -17,6 +17,7 @@ import base64
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -305,7 +306,7 @@ def main() -> int:
         floor(options.rounds, options.seconds)
         accounts(folder, options.rounds, options.seconds)
     finally:
-        daemon.terminate()
+        os.killpg(daemon.pid, signal.SIGTERM)  # with -d its children do not end with it
         daemon.wait(10)
         subprocess.run(["userdel", USER], capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
