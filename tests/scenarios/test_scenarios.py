@@ -79,6 +79,7 @@ OWN_USERS = {
     "recipient-unlisted": "a mailbox that its user may not write to",
     "virtual-minimum-uid": "a mailbox of another user",
     "local-forward-unsafe": "files of several users",
+    "local-command": "a command that runs as default_privs, not as ourselves",
 }
 
 
