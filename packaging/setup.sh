@@ -34,6 +34,6 @@ if [ ! -x .venv/bin/python ]; then
     echo "Setting up .venv with $python (once; a minute or two)"
     "$python" -m venv .venv
 fi
-.venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[$extras]"
+.venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$extras]"
 printf '%s\n%s\n' "$now" "$extras" >"$stamp"
 echo "Ready: .venv/bin/tayori"

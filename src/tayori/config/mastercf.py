@@ -97,6 +97,14 @@ class _Word:
     line: int
 
 
+def word_end(text: str, start: int) -> int:
+    """Where the word that begins at `start` ends: at a blank, after a closing brace. Raises ConfigError."""
+    at = closing(text, start) + 1 if text[start] == "{" else start
+    while at < len(text) and not text[at].isspace():
+        at += 1
+    return at
+
+
 def _words(pieces: tuple[Piece, ...], file: str) -> list[_Word]:
     """Blank-separated words; a word that begins with `{` runs to its closing brace. Raises ConfigError."""
     text = " ".join(piece.text for piece in pieces)
@@ -116,13 +124,10 @@ def _words(pieces: tuple[Piece, ...], file: str) -> list[_Word]:
             at += 1
             continue
         start = at
-        if text[at] == "{":
-            try:
-                at = closing(text, at) + 1
-            except ConfigError as error:
-                raise ConfigError(error.message, Origin(file, line(start)), error.mend) from None
-        while at < len(text) and not text[at].isspace():
-            at += 1
+        try:
+            at = word_end(text, start)
+        except ConfigError as error:
+            raise ConfigError(error.message, Origin(file, line(start)), error.mend) from None
         found.append(_Word(text[start:at], line(start)))
     return found
 

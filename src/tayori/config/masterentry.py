@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tayori.config.expand import closing
+from tayori.config.mastercf import word_end
 from tayori.config.origin import ConfigError
 
 FIELDS = ("service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command")
@@ -154,13 +154,10 @@ def split(text: str) -> list[str]:
             at += 1
             continue
         start = at
-        if text[at] == "{":
-            try:
-                at = closing(text, at) + 1
-            except ConfigError:
-                at = len(text)
-        while at < len(text) and not text[at].isspace():
-            at += 1
+        try:
+            at = word_end(text, start)
+        except ConfigError:
+            at = len(text)
         found.append(text[start:at])
     return found
 

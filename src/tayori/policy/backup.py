@@ -8,9 +8,10 @@ from tayori.config.origin import Origin
 from tayori.net.dns import DnsTempFail, Records
 from tayori.policy.answers import PERMIT, Answer, DeferIfReject, Refusal, lookup_failed
 from tayori.policy.networks import own_addresses
-from tayori.policy.relay import ROUTING, Destinations, authorised
+from tayori.policy.relay import Destinations, authorised
 from tayori.policy.rule import Rule
 from tayori.rewrite.results import AddressClass, Classified, Deferred
+from tayori.rewrite.routes import OPERATORS
 from tayori.tables.matchlist import Kind, MatchList
 from tayori.tables.networks import parse_address
 from tayori.tables.outcome import TempFail
@@ -80,8 +81,8 @@ async def permit_mx_backup(run: Evaluation, rule: Rule) -> Answer:
     if ours is not None:
         run.note(f"class of {recipient}", ours.kind.value)
         return PERMIT
-    local, _, domain = how.destinations.form.envelope(recipient).rpartition("@")
-    if not ROUTING.isdisjoint(local) or domain.startswith("["):
+    local, _, domain = how.destinations.routes.form.envelope(recipient).rpartition("@")
+    if not OPERATORS.isdisjoint(local) or domain.startswith("["):
         return None
     answer = await run.services.resolver.lookup(domain, "MX")
     if isinstance(answer, DnsTempFail):

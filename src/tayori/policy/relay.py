@@ -13,49 +13,34 @@ from tayori.config.origin import Origin
 from tayori.policy.answers import PERMIT, Answer, Refusal, lookup_failed
 from tayori.policy.generic import reply_code
 from tayori.policy.rule import Rule
-from tayori.rewrite.form import Form
 from tayori.rewrite.results import AddressClass, Classified, Deferred
+from tayori.rewrite.routes import Routes
 
 if TYPE_CHECKING:
     from tayori.policy.compile import Compiler
     from tayori.policy.evaluate import Evaluation
 
-MAX_ROUTES = 10
-ROUTING = frozenset("@%!")
-
 
 class Destinations:
-    """`prepared` of the three: how addresses are read, and the code of a refusal."""
+    """`prepared` of the three: how routes in addresses are followed, and the code of a refusal."""
 
-    __slots__ = ("code", "form", "untrusted")
+    __slots__ = ("code", "routes")
 
     def __init__(self, compiler: Compiler, argument: str, origin: Origin | None) -> None:
         del argument, origin
-        self.form = Form(compiler.settings)
-        self.untrusted = compiler.settings.flag("allow_untrusted_routing")
+        self.routes = Routes(compiler.settings, compiler.services.classes)
         self.code = reply_code(compiler, "relay_domains_reject_code")
 
 
 async def authorised(run: Evaluation, address: str, how: Destinations) -> Classified | Deferred | None:
     """The class that makes `address` an authorised destination, or None."""
-    for _ in range(MAX_ROUTES):
-        address = how.form.envelope(address)
-        local, at, domain = address.rpartition("@")
-        if not at:
-            local, domain = domain, ""
-        found = await run.services.classes.classify(domain)
-        if isinstance(found, Deferred):
-            return found
-        if found.kind is not AddressClass.LOCAL:
-            if found.kind is AddressClass.DEFAULT or (not how.untrusted and not ROUTING.isdisjoint(local)):
-                return None
-            return found
-        inner = how.form.routing(local)
-        if inner is None:
-            # an operator that we do not obey (allow_percent_hack, swap_bangpath) may be obeyed by the next machine
-            return found if how.untrusted or ROUTING.isdisjoint(local) else None
-        address = "@".join(inner)
-    return None
+    followed = await how.routes.follow(address)
+    if isinstance(followed, Deferred):
+        return followed
+    if followed.suspicious:
+        return None
+    found = await run.services.classes.classify(followed.address.rpartition("@")[2])
+    return None if isinstance(found, Classified) and found.kind is AddressClass.DEFAULT else found
 
 
 async def _ask(run: Evaluation, rule: Rule) -> Classified | Refusal | None:

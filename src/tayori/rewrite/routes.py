@@ -18,7 +18,7 @@ OPERATORS = frozenset("@%!")
 
 
 class Followed(NamedTuple):
-    """The address at the end of its route."""
+    """The address at the end of its route; one whose route has no end is suspicious, whatever is allowed."""
 
     address: str
     suspicious: bool
@@ -36,14 +36,14 @@ class Routes:
     """The rules of one configuration."""
 
     def __init__(self, settings: Settings, classes: Classifier) -> None:
-        self._form = Form(settings)
+        self.form = Form(settings)
         self._classes = classes
         self._untrusted = settings.flag("allow_untrusted_routing")
         self._myhostname = settings.text("myhostname")
 
     async def follow(self, address: str) -> Followed | Deferred:
         """`address` as a client wrote it, in standard form, its route followed."""
-        address = self._form.envelope(address)
+        address = self.form.envelope(address)
         for _ in range(MAX_ROUTES):
             local, at, domain = address.rpartition("@")
             if not at:
@@ -53,8 +53,8 @@ class Routes:
             found = await self._classes.classify(domain)
             if isinstance(found, Deferred):
                 return found
-            inner = self._form.routing(local) if found.kind is AddressClass.LOCAL else None
+            inner = self.form.routing(local) if found.kind is AddressClass.LOCAL else None
             if inner is None:
-                break
-            address = self._form.envelope("@".join(inner))
-        return Followed(address, not self._untrusted)
+                return Followed(address, not self._untrusted)
+            address = self.form.envelope("@".join(inner))
+        return Followed(address, True)

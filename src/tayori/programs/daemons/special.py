@@ -205,14 +205,19 @@ class Special:
             return Refused(f"mail to {what} is restricted", "5.7.1")
         return leaf
 
-    async def run(self, order: Order, content: Content) -> DeliveryOutcome:
-        """Run the command or write the file, as whom the place that names it says."""
+    async def chosen(self, order: Order) -> Command | File | DeliveryOutcome:
+        """What the order means, found out anew; an outcome where there is nothing to do."""
         leaves = await self.expand(order.start)
         if isinstance(leaves, Deferred):
             return DeferredDelivery(leaves.why, "4.3.0", "local")
         leaf = order.leaf if order.leaf is not None else next(iter(leaves), None)
-        if leaf not in leaves or not isinstance(leaf, Command | File):
-            return GONE
+        return leaf if leaf in leaves and isinstance(leaf, Command | File) else GONE
+
+    async def run(self, order: Order, content: Content) -> DeliveryOutcome:
+        """Run the command or write the file, as whom the place that names it says."""
+        leaf = await self.chosen(order)
+        if not isinstance(leaf, Command | File):
+            return leaf
         try:
             account, user = self.accounts.of(leaf.source)
         except NoAccount as error:

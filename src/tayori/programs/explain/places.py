@@ -16,7 +16,7 @@ from tayori.delivery.request import Result, Target
 from tayori.delivery.virtual import VirtualMailboxes
 from tayori.programs.daemons.compose import House
 from tayori.programs.daemons.rounds import forward_of, list_of
-from tayori.programs.daemons.special import GONE, Order, Special, Start
+from tayori.programs.daemons.special import Order, Special, Start
 from tayori.queue.content import Content
 from tayori.rewrite.aliases import Command, File
 from tayori.rewrite.aliases import Target as Leaf
@@ -74,12 +74,9 @@ class Told:
 
     async def run(self, order: Order, content: Content) -> DeliveryOutcome:
         """The command with a `|` before it, or the file."""
-        leaves = await self.expand(order.start)
-        if isinstance(leaves, Deferred):
-            return DeferredDelivery(leaves.why, "4.3.0", "local")
-        leaf = order.leaf if order.leaf is not None else next(iter(leaves), None)
-        if leaf not in leaves or not isinstance(leaf, Command | File):
-            return GONE
+        leaf = await self._special.chosen(order)
+        if not isinstance(leaf, Command | File):
+            return leaf
         try:
             account, _ = self._special.accounts.of(leaf.source)
         except NoAccount as error:
