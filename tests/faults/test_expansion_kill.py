@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
+
+import pytest
 
 from support.server import Server
 from support.sink import Sink
@@ -69,6 +73,30 @@ def test_the_pipe_process_dies_while_a_command_runs(tmp_path: Path) -> None:
         until("the command is run again", server, lambda: runs.read_text().count("begun") == 2)
         all_there(server, sink)
         assert "status=deferred (the pipe process does not answer" in server.log()
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["unread", "read"])
+def test_the_pipe_process_dies_before_it_hears_that_a_file_is_written(tmp_path: Path, reads: bool) -> None:
+    folders = [tmp_path / "open" / name / "new" for name in ("one", "two")]
+    more = f"files: {tmp_path}/open/one/, {tmp_path}/open/two/\n"
+    with Sink() as sink, served(tmp_path, sink, "true", more) as server:
+        local = server.kill("local", signal.SIGSTOP)
+        assert server.send("a@example.com", "files@example.com").startswith("250")
+        time.sleep(1)  # the orders lie with the local process; sooner, and this test only sees less
+        server.kill("pipe", signal.SIGSTOP)
+        os.kill(local, signal.SIGCONT)
+        until("both files", server, lambda: all(folder.is_dir() and any(folder.iterdir()) for folder in folders))
+        if reads:
+            for folder in folders:
+                (path,) = folder.iterdir()
+                path.rename(folder.parent / "cur" / f"{path.name}:2,S")
+        server.kill("pipe")
+        until("the queue is empty", server, lambda: "Mail queue is empty" in queue(server))
+        assert "status=deferred (the pipe process does not answer" in server.log()
+        for folder in folders:
+            (path,) = (folder.parent / "cur" if reads else folder).iterdir()
+            assert "Delivered-To: files@example.com" in path.read_text()
+            assert not reads or not list(folder.iterdir())
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:

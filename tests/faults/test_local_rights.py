@@ -121,7 +121,8 @@ ASK = """
 import asyncio, sys
 from tayori.delivery.request import Target
 from tayori.programs.daemons.local_client import AgentLost, LocalAgent
-from tayori.programs.daemons.special import Order, Start
+from tayori.programs.daemons.member import Start
+from tayori.programs.daemons.special import Order
 from tayori.programs.daemons.special_client import SpecialClient
 from tayori.queue.model import Attributes, Recipient
 from tayori.rewrite.aliases import Command, Source

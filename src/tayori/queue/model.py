@@ -37,7 +37,8 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     """One envelope recipient. `n` is its delivery number in the message, never reused within it.
 
     `due` is seconds since the epoch of the next attempt; `reason`/`enhanced` are the last failure's. `expanded`: it
-    came out of an alias and is not looked up again; `member`: it is a command or file of one (dispatch/member.py).
+    came out of an alias and is not looked up again; `member`: it is a command or file of one (daemons/member.py);
+    `origin`, `delivered`: delivery number and address of the recipient it came from (0 and empty: of none).
     """
 
     n: int
@@ -52,6 +53,8 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     warned: bool = False
     expanded: bool = False
     member: str = ""
+    origin: int = 0
+    delivered: str = ""
 
 
 class Slice(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ STATEMENTS = (
         warned INTEGER NOT NULL,
         expanded INTEGER NOT NULL,
         member TEXT NOT NULL DEFAULT '',
+        origin INTEGER NOT NULL DEFAULT 0,
+        delivered TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (number, n)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS content (number INTEGER PRIMARY KEY, body BLOB NOT NULL)",
 )
@@ -44,9 +46,13 @@ INSERT_MESSAGE = (
 INSERT_CONTENT = "INSERT INTO content (number, body) VALUES (?,?)"
 INSERT_RECIPIENT = (
     "INSERT OR REPLACE INTO recipient (number, n, address, original, notify, orcpt, attempts, due, enhanced, reason,"
-    " warned, expanded, member) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " warned, expanded, member, origin, delivered) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
-ADDED = (("recipient", "member", "ALTER TABLE recipient ADD COLUMN member TEXT NOT NULL DEFAULT ''"),)
+ADDED = (
+    ("recipient", "member", "ALTER TABLE recipient ADD COLUMN member TEXT NOT NULL DEFAULT ''"),
+    ("recipient", "origin", "ALTER TABLE recipient ADD COLUMN origin INTEGER NOT NULL DEFAULT 0"),
+    ("recipient", "delivered", "ALTER TABLE recipient ADD COLUMN delivered TEXT NOT NULL DEFAULT ''"),
+)
 """Columns that files of earlier versions lack: table, column, how to add it."""
 DELETE_RECIPIENT = "DELETE FROM recipient WHERE number = ? AND n = ?"
 DELETE_ALL = (
@@ -56,6 +62,6 @@ DELETE_ALL = (
 )
 SELECT_MESSAGES = "SELECT number, arrival, sender, size, attributes, owner, due, hold FROM message"
 SELECT_RECIPIENTS = (
-    "SELECT n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded, member"
-    " FROM recipient WHERE number = ? ORDER BY n"
+    "SELECT n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded, member, origin,"
+    " delivered FROM recipient WHERE number = ? ORDER BY n"
 )

@@ -395,9 +395,9 @@ def _shared_memory(path: Path) -> int:
 
 
 def _recipient(row: tuple[Any, ...]) -> Recipient:
-    n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded, member = row
+    n, address, original, notify, orcpt, attempts, due, enhanced, reason, warned, expanded, *member = row
     return Recipient(
-        n, address, original, notify, orcpt, attempts, due, enhanced, reason, bool(warned), bool(expanded), member
+        n, address, original, notify, orcpt, attempts, due, enhanced, reason, bool(warned), bool(expanded), *member
     )
 
 
@@ -416,6 +416,8 @@ def _row(number: int, r: Recipient) -> tuple[object, ...]:
         int(r.warned),
         int(r.expanded),
         storable(r.member),
+        r.origin,
+        storable(r.delivered),
     )
 
 

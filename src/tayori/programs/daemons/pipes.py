@@ -26,7 +26,8 @@ from tayori.net.stream import Stream, connect_unix
 from tayori.programs import ipc
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.daemons.local_client import LocalAgent
-from tayori.programs.daemons.special import Order, Special, Start
+from tayori.programs.daemons.member import Start
+from tayori.programs.daemons.special import Order, Special
 from tayori.queue.content import Content, Unreadable, close, opened
 from tayori.queue.model import Attributes, Recipient
 from tayori.queue.threads import in_thread

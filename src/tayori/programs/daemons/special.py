@@ -16,11 +16,13 @@ import msgspec
 from tayori.config.settings import Settings
 from tayori.delivery.accounts import Accounts, NoAccount
 from tayori.delivery.command import Commands, Letter
+from tayori.delivery.filename import file_name, safe_host
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.passwd import Users
 from tayori.delivery.request import Result, Target
 from tayori.delivery.trace_headers import prefix
 from tayori.programs.daemons.local_client import AgentLost
+from tayori.programs.daemons.member import Start, encoded
 from tayori.programs.daemons.turns import Turns
 from tayori.protocol.address import quote, split
 from tayori.queue.content import Content
@@ -38,13 +40,6 @@ MAX_LISTS = 1000
 CONFIG_TROUBLE = "mail system configuration error"
 GONE = BouncedDelivery("the alias or .forward no longer names this destination", "5.3.5", "local")
 _log = logging.getLogger("tayori.local")
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Where an expansion begins: `kind` is "alias", "forward" or "mailbox" (mailbox_command) of `address`."""
-
-    kind: str
-    address: str
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -119,7 +114,7 @@ class Special:
             File: settings.items("allow_mail_to_files"),
         }
         self._domain = settings.text("myorigin")
-        self._host = settings.text("myhostname").replace("/", "\\057").replace(":", "\\072")
+        self._host = safe_host(settings.text("myhostname"))
         headers = settings.items("prepend_delivered_header")
         self._delivered_to = {Command: "command" in headers, File: "file" in headers}
         self._frozen = settings.flag("frozen_delivered_to")
@@ -236,7 +231,7 @@ class Special:
             uid=account.uid,
             gid=account.gid,
             prefix=prefix(sender, letter.original, letter.delivered),
-            name=f"{int(order.arrival)}.Q{order.number:X}R{order.recipient.n}.{self._host}",
+            name=file_name(order.number, order.arrival, order.recipient, self._host, encoded(order.start, leaf)),
             sender=sender,
         )
         try:
@@ -252,7 +247,7 @@ class Special:
     def _letter(self, order: Order, leaf: Command | File) -> Letter:
         recipient = order.recipient
         address = f"{leaf.name}@{self._domain}" if leaf.name else order.start.address
-        first = recipient.address if self._frozen else address
+        first = (recipient.delivered or recipient.address) if self._frozen else address
         asked = recipient.original or recipient.address
         owned = leaf.owner is not None
         return Letter(

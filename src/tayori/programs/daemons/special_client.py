@@ -7,8 +7,9 @@ import msgspec
 from tayori.delivery.outcome import DeferredDelivery, DeliveryOutcome
 from tayori.net.stream import connect_unix
 from tayori.programs import ipc
+from tayori.programs.daemons.member import Start
 from tayori.programs.daemons.pipes import CONNECT_SECONDS, ORDER_SECONDS, Answer, Job, outcome_of, read_answer
-from tayori.programs.daemons.special import Order, Start
+from tayori.programs.daemons.special import Order
 from tayori.queue.content import Content
 from tayori.queue.model import Attributes
 from tayori.rewrite.aliases import Target as Leaf

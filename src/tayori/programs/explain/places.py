@@ -15,8 +15,9 @@ from tayori.delivery.place import Place
 from tayori.delivery.request import Result, Target
 from tayori.delivery.virtual import VirtualMailboxes
 from tayori.programs.daemons.compose import House
+from tayori.programs.daemons.member import Start
 from tayori.programs.daemons.rounds import forward_of, list_of
-from tayori.programs.daemons.special import Order, Special, Start
+from tayori.programs.daemons.special import Order, Special
 from tayori.queue.content import Content
 from tayori.rewrite.aliases import Command, File
 from tayori.rewrite.aliases import Target as Leaf

@@ -11,16 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from tayori.config.settings import Settings
+from tayori.delivery.filename import file_name, safe_host
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered
 from tayori.delivery.request import Result, Target
 from tayori.delivery.trace_headers import prefix
 from tayori.programs.daemons.dispatch.attempt import Aim, Attempt
 from tayori.programs.daemons.dispatch.ended import Ended
-from tayori.programs.daemons.dispatch.member import MAILBOX, decoded, encoded
 from tayori.programs.daemons.dispatch.members import Members
 from tayori.programs.daemons.dispatch.ways_out import Forward
 from tayori.programs.daemons.local_client import AgentLost
-from tayori.programs.daemons.special import Agent, MailboxCommand, Order, Privileged, Special, Start, sender_of
+from tayori.programs.daemons.member import MAILBOX, Start, decoded, encoded
+from tayori.programs.daemons.special import Agent, MailboxCommand, Order, Privileged, Special, sender_of
 from tayori.protocol.address import quote, split
 from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Address, Aliases, Command, File, Include, Loop, Refused, Source, User
@@ -50,7 +51,7 @@ class Locals:
         self._special: Privileged = special or Special(settings, tables, aliases, finder, agent)
         self._command = MailboxCommand(settings, tables)
         self._looks = bool(settings.items("forward_path"))
-        self._host = settings.text("myhostname").replace("/", "\\057").replace(":", "\\072")
+        self._host = safe_host(settings.text("myhostname"))
         self._domain = settings.text("myorigin")
         self._delivered_to = "file" in settings.items("prepend_delivered_header")
         self._original = settings.flag("enable_original_recipient")
@@ -200,7 +201,7 @@ class Locals:
         message = run.work.message
         order = Order(
             start, leaf, message.number, message.arrival, message.sender, aim.recipient, message.attributes,
-            message.recovered,
+            message.recovered or aim.recipient.attempts > 0,
         )  # fmt: skip
 
         async def work() -> Ended:
@@ -216,7 +217,10 @@ class Locals:
         """A target with its headers and file name."""
         message, recipient = run.work.message, aim.recipient
         original = (recipient.original or recipient.address) if self._original else ""
-        delivered = recipient.address if self._frozen or bare.kind == "virtual" else aim.address
+        delivered = aim.address
+        if self._frozen and bare.kind != "virtual":
+            delivered = recipient.delivered or recipient.address
+        part = f"{aim.address}\n{aim.member}" if aim.part or recipient.expanded else ""
         shown = delivered if self._delivered_to or bare.kind == "virtual" else ""
         run.targets.append(
             Target(
@@ -228,7 +232,7 @@ class Locals:
                 bare.uid,
                 bare.gid,
                 prefix(quote(message.sender), quote(original), quote(shown) if shown else ""),
-                f"{int(message.arrival)}.Q{message.number:X}R{recipient.n}.{self._host}",
+                file_name(message.number, message.arrival, recipient, self._host, part),
                 quote(message.sender),
                 bare.look,
             )

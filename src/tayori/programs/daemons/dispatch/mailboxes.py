@@ -73,9 +73,11 @@ class Mailboxes:
                 await self._locals.begin(run, recipient)
         for recipient in virtual:
             await self._virtual(run, recipient)
+        # an attempt that seemed to fail may have written the file
+        doubtful = work.message.recovered or any(r.attempts for some in (local, virtual) for r in some)
         while run.targets:
             targets, aims = run.take()
-            results = await self._agent.deliver(work.message.number, work.content, targets, work.message.recovered)
+            results = await self._agent.deliver(work.message.number, work.content, targets, doubtful)
             for result in results:
                 target, aim = targets[result.n], aims[result.n]
                 if result.status in ("forward", "none"):

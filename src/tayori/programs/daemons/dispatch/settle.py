@@ -140,6 +140,8 @@ class Settler:
             warned=recipient.warned or warn,
             expanded=recipient.expanded or end.part,
             member=end.member,
+            origin=recipient.origin or (recipient.n if end.part else 0),
+            delivered=recipient.delivered or (recipient.address if end.part else ""),
         )
         if end.part:
             tally.extra.append(kept)

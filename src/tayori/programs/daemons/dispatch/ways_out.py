@@ -13,7 +13,7 @@ import msgspec
 
 from tayori.config.settings import Settings
 from tayori.delivery.passwd import LookupFailed, Users
-from tayori.programs.daemons.dispatch.member import MAILBOX
+from tayori.programs.daemons.member import MAILBOX
 from tayori.protocol.address import split
 from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Aliases

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import msgspec
 
-from tayori.programs.daemons.special import Start
 from tayori.rewrite.aliases import Target as Leaf
 
 MAILBOX = "\\"
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where an expansion begins: `kind` is "alias", "forward" or "mailbox" (mailbox_command) of `address`."""
+
+    kind: str
+    address: str
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
