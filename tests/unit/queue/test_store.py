@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tayori.queue import schema
 from tayori.queue.content import THRESHOLD as FILE_THRESHOLD
 from tayori.queue.lock import TurnLock
 from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient, Settlement
@@ -101,11 +102,12 @@ def test_members_of_an_alias_get_numbers_of_their_own(store: Store) -> None:
     assert left is not None and left.recipients == (extra,)
 
 
-def test_a_file_of_an_earlier_version_gets_the_new_column(tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_version_gets_the_new_columns(tmp_path: Path) -> None:
     folder = tmp_path / "queue"
     Store(folder).close()
     with closing(sqlite3.connect(folder / "queue.sqlite")) as old:
-        old.execute("ALTER TABLE recipient DROP COLUMN member")
+        for table, column, _ in schema.ADDED:
+            old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         old.execute("INSERT INTO message VALUES (1, 0.0, 's@x', 1, x'80', NULL, 0.0, 0)")
         old.execute("INSERT INTO recipient VALUES (1, 1, 'a@x', '', '', '', 0, 0.0, '', '', 0, 0)")
         old.commit()
@@ -115,7 +117,7 @@ def test_a_file_of_an_earlier_version_gets_the_new_column(tmp_path: Path) -> Non
         assert left is not None and left.recipients == (Recipient(1, "a@x"),)
         store.close()
     store = Store(folder)
-    member = Recipient(2, "a@x", expanded=True, member="\\")
+    member = Recipient(2, "a@x", expanded=True, member="\\", origin=1, delivered="b@x")
     store.apply([], [Settlement(1, done=(1,), extra=(member,))], 3)
     left = store.get(1)
     assert left is not None and left.recipients == (member,)
