@@ -25,6 +25,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivedRuns]:
 
 
 UNEXPLAINED = {
+    "bdat-errors": "commands in a wrong order",
+    "bdat-reject-bare": "line ends are the client's; explain has the message",
     "bare-newline-code": "line ends are the client's; explain has the message",
     "allow-min-user-off": "bad syntax",
     "helo-twice": "the client goes on after an error, a second HELO inside a mail",

@@ -24,8 +24,6 @@ POSTFIX_ONLY = {
     "smtpd_forbid_bare_newline": "normalize",
     "smtpd_forbid_bare_newline_exclusions": "",
     "smtpd_forbid_unauth_pipelining": "yes",
-    # tayori does not offer CHUNKING.
-    "smtpd_discard_ehlo_keywords": "chunking, silent-discard",
     "in_flow_delay": "0",
     "smtpd_client_connection_count_limit": "0",
     "maillog_file_prefixes": "/tmp, /var/tmp",

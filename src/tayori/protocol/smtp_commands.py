@@ -36,6 +36,7 @@ COMMANDS: dict[str, Row] = {
         Row("MAIL"),
         Row("RCPT"),
         Row("DATA", last=True),
+        Row("BDAT"),
         Row("RSET", junk=True),
         Row("NOOP", last=True, clear=True, junk=True),
         Row("VRFY", last=True, junk=True),
@@ -82,6 +83,14 @@ MAIL_OK = Reply(250, "2.1.0", "Ok")
 RCPT_OK = Reply(250, "2.1.5", "Ok")
 FORBIDDEN = Reply(221, "2.7.0", "Error: I can break rules, too. Goodbye.")
 PIPELINING_BROKEN = Reply(554, "5.5.0", "Error: SMTP protocol synchronization")
+DATA_AFTER_BDAT = Reply(503, "5.5.1", "Error: DATA after BDAT")
+MAIL_AFTER_BDAT = Reply(503, "5.5.1", "Error: MAIL after BDAT")
+RCPT_AFTER_BDAT = Reply(503, "5.5.1", "Error: RCPT after BDAT")
+NO_CHUNKING = Reply(521, "5.5.1", "Error: command not implemented")
+BDAT_SYNTAX = Reply(521, "5.5.4", "Syntax: BDAT count [LAST]")
+"""521 ends the session: what follows would be content, and must not be taken for commands."""
+NULL_CHUNK = Reply(551, "5.7.1", "Null BDAT request")
+CHUNK_TOO_LARGE = Reply(552, "5.3.4", "Chunk exceeds message size limit")
 TLS_READY = Reply(220, "2.0.0", "Ready to start TLS")
 TLS_TROUBLE = Reply(454, "4.7.0", "TLS not available due to local problem")
 NO_AUTH = Reply(503, "5.5.1", "Error: authentication not enabled")
@@ -95,6 +104,16 @@ _BLANK = re.compile(rb"[\t\r\v\f]")
 _UNTOLD = str.maketrans(dict.fromkeys('"();<>@\\', "?"))
 _VERBS = {spelling.encode(): verb for verb in COMMANDS for spelling in (verb, verb.lower())}
 """The usual spellings, to spare the decoding."""
+
+
+def chunk_taken(size: int) -> Reply:
+    """A chunk of `size` bytes that is not the last."""
+    return Reply(250, "2.0.0", f"Ok: {size} bytes")
+
+
+def chunk_dropped(size: int) -> Reply:
+    """A chunk of `size` bytes after one that was refused."""
+    return Reply(551, "5.0.0", f"Discarded {size} bytes after earlier error")
 
 
 def split_command(line: bytes) -> tuple[str, bytes]:

@@ -115,6 +115,17 @@ class Framing:
         self._overflow = False
         self._bare = False
 
+    def take_raw(self, most: int) -> bytes:
+        """Up to `most` bytes of what has come, as they came (BDAT)."""
+        with memoryview(self._buffer) as view:
+            raw = bytes(view[:most])
+        del self._buffer[: len(raw)]
+        return raw
+
+    def body_lines(self) -> int:
+        """Bytes of the whole lines that have come of an unfinished body."""
+        return self._dropped + self._buffer.rfind(b"\n") + 1
+
     def take(self) -> bytes:
         """A piece of an unfinished body, to be called after `body` gave None, with more than 2 × TAIL bytes in hand:
         all but the last line that came, or of one long line what is there of it; the line end before what stays is

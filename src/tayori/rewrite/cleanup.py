@@ -270,8 +270,6 @@ class Cleanup:
             header += self._headers.missing(names, cleaned.sender, message.full_name, message.now, message.queue_id)
             header += self._headers.undisclosed({one.name for one in header})
         block = b"".join(one.raw for one in header)
-        if end == len(message.content) and block:
-            gap = b"\n"
         found = next((one for one in header if one.name == "message-id"), None)
         recipients = cleaned.recipients
         if findings.redirect:

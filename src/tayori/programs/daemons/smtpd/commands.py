@@ -28,6 +28,11 @@ _TO = re.compile(rb"to:[ \t]*(.*)", re.IGNORECASE | re.DOTALL)
 MAX_GREETINGS = 1000
 MESSAGE_EFFECTS = ("HOLD", "REDIRECT", "FILTER", "BCC", "PREPEND")
 NOTIFY = {"NEVER", "SUCCESS", "FAILURE", "DELAY"}
+KEYWORDS = (
+    "8BITMIME", "PIPELINING", "SIZE", "VRFY", "ETRN", "AUTH", "VERP", "STARTTLS", "XCLIENT", "XFORWARD",
+    "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8", "CHUNKING",
+)  # fmt: skip
+"""What smtpd_discard_ehlo_keywords may name, in the log's order."""
 XCLIENT_ATTRIBUTES = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT"
 
 
@@ -50,7 +55,7 @@ async def _greeted(session: Session, argument: bytes, esmtp: bool) -> Reply | No
     if verdict.reply is not None and not verdict.permitted:
         session.helo = before  # a refused one changes nothing: a transaction under way goes on
         return session.soften(verdict.reply)
-    session.esmtp = esmtp
+    session.esmtp = esmtp or session.esmtp  # a HELO after EHLO changes nothing, as in Postfix
     return None
 
 
@@ -76,6 +81,9 @@ async def ehlo(session: Session, argument: bytes) -> Reply | None:
             session.note(f"warning: smtpd_discard_ehlo_keyword_address_maps: {found.why}")
             return Reply(451, "4.3.0", "Server configuration problem")
         session.discard = words(found.value) if isinstance(found, Found) else options.discard_keywords
+    if session.discard and "SILENT-DISCARD" not in session.discard:
+        shown = " ".join(keyword for keyword in KEYWORDS if keyword in session.discard)
+        session.note(f"discarding EHLO keywords: {shown}")
     key = (starttls, mechanisms, xclient, session.discard)
     reply = service.greetings.get(key)
     if reply is None:
@@ -103,6 +111,7 @@ def _extensions(options: SmtpdOptions, starttls: bool, mechanisms: tuple[str, ..
     rows += ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]
     if options.smtputf8:
         rows.append("SMTPUTF8")
+    rows.append("CHUNKING")
     return rows
 
 
@@ -129,6 +138,8 @@ async def mail(session: Session, argument: bytes) -> Reply | None:
         return say.SEND_HELO
     if session.transaction is not None:
         return say.NESTED_MAIL
+    if session.incoming is not None:
+        return say.MAIL_AFTER_BDAT
     match = _FROM.match(argument)
     if match is None or not match.group(1):
         return say.MAIL_SYNTAX
@@ -194,6 +205,7 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
                 return say.BAD_SIZE
             size = int(value[:20])
             if options.size_limit and size > options.size_limit:
+                session.note_refusal(session.facts(Stage.MAIL).at(Stage.MAIL, sender=path.address), say.TOO_LARGE)
                 return say.TOO_LARGE
         elif keyword == "BODY" and value.upper() in ("7BIT", "8BITMIME"):
             body = value.upper()
@@ -214,6 +226,8 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
         else:
             return _unsupported(word)
     if options.minfree and not session.service.intake.room(size):
+        session.note_refusal(session.facts(Stage.MAIL), say.NO_SPACE)
+        session.note("warning: not enough free space in mail queue (queue_minfree)")
         return say.NO_SPACE
     return Transaction(path.address, size, body, utf8, auth, ret, envid)
 
@@ -223,6 +237,8 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
     options, transaction = session.options, session.transaction
     if transaction is None:
         return say.NEED_MAIL
+    if session.incoming is not None:
+        return say.RCPT_AFTER_BDAT
     match = _TO.match(argument)
     if match is None or not match.group(1):
         return say.RCPT_SYNTAX

@@ -24,10 +24,24 @@ if TYPE_CHECKING:
 async def data(session: Session, argument: bytes) -> Reply | None:
     """From `DATA` to the reply that says the message is on stable storage."""
     transaction = session.transaction
+    if session.incoming is not None:
+        return say.DATA_AFTER_BDAT
     if transaction is None or not transaction.recipients:
         return say.NEED_RCPT if transaction is None else say.NO_VALID_RECIPIENTS
     if argument:
         return say.DATA_SYNTAX
+    refusal = await refused(session)
+    if refusal is not None:
+        return refusal
+    session.say(say.GO_AHEAD)
+    started = session.now()
+    return await finish(session, await _receive(session), started)
+
+
+async def refused(session: Session) -> Reply | None:
+    """The refusal of the data restrictions, if any; their effects are kept with the transaction."""
+    transaction = session.transaction
+    assert transaction is not None
     # a message that is thrown away anyway passes (access(5) DISCARD)
     verdict = PERMITTED if transaction.discard else await session.judge(Stage.DATA, session.service.policy.data)
     if verdict.reply is not None and not verdict.permitted:
@@ -36,9 +50,11 @@ async def data(session: Session, argument: bytes) -> Reply | None:
     if kept or verdict.action is Action.DISCARD:
         discard = "DISCARD" if verdict.action is Action.DISCARD else transaction.discard
         session.transaction = replace(transaction, effects=transaction.effects + kept, discard=discard)
-    session.say(say.GO_AHEAD)
-    started = session.now()
-    received = await _receive(session)
+    return None
+
+
+async def finish(session: Session, received: Received, started: float) -> Reply:
+    """From the whole content to the reply that says it is on stable storage; the transaction is over."""
     session.where = "END-OF-MESSAGE"
     try:
         reply = session.soften(received.refusal or await _finish(session, received, started))
@@ -65,22 +81,31 @@ async def _trusted(session: Session) -> bool:
 async def _receive(session: Session) -> Received:
     session.framing.bare = await session.bare_mode()
     session.framing.start_body(session.options.size_limit)
-    while True:
-        body = session.framing.body()
-        if body is not None:
-            return Received(body)
-        if session.framing.pending() > session.service.intake.in_memory:
-            return await large.receive(session)
-        await session.input()
+    try:
+        while True:
+            body = session.framing.body()
+            if body is not None:
+                return Received(body)
+            if session.framing.pending() > session.service.intake.in_memory:
+                return await large.receive(session)
+            await session.input()
+    except (ConnectionError, TimeoutError):
+        session.where = f"DATA ({session.framing.body_lines()} bytes)"
+        raise
+
+
+def bare_newline(session: Session, where: str) -> Reply:
+    """The refusal of content with a bare LF in it (smtpd_forbid_bare_newline = reject)."""
+    session.note_content(where, "bare <LF> received")
+    text = f"{session.options.hostname} Error: bare <LF> received"
+    return Reply(session.options.bare_newline_code, "5.5.2", text)
 
 
 async def _finish(session: Session, received: Received, started: float) -> Reply:
     transaction, body = session.transaction, received.body
     assert transaction is not None
     if body.bare and session.framing.bare == "reject":
-        session.note(f"{transaction.queue_id}: reject: END-OF-MESSAGE from {session.peer}: bare <LF> received")
-        text = f"{session.options.hostname} Error: bare <LF> received"
-        return Reply(session.options.bare_newline_code, "5.5.2", text)
+        return bare_newline(session, "END-OF-MESSAGE")
     if body.bare and session.framing.bare == "note":
         session.note(f"{transaction.queue_id}: info: END-OF-MESSAGE from {session.peer}: bare <LF> received")
     if body.content is None:

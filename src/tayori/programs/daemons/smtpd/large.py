@@ -55,7 +55,7 @@ async def receive(session: Session) -> Received:
             data = framing.take() if body is None else body.content
             beginning = beginning or (data or b"")[:BEGINNING]
             if data and refusal is None:
-                refusal = await _write(session, spool, data)
+                refusal = await write(session, spool, data)
             if body is not None:
                 content = None if body.content is None else beginning
                 return Received(Body(content, body.size, body.bare), spool, refusal)
@@ -64,7 +64,8 @@ async def receive(session: Session) -> Received:
         raise
 
 
-async def _write(session: Session, spool: Spool, data: bytes) -> Reply | None:
+async def write(session: Session, spool: Spool, data: bytes) -> Reply | None:
+    """Write a piece; the reply, with the file gone, when that fails."""
     assert session.transaction is not None
     identity = session.transaction.queue_id
     try:

@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 from tayori.net.stream import Stream
 from tayori.net.tls import TlsError
 from tayori.policy.facts import ClientFacts, Facts, LoginFacts, Stage, TlsFacts
-from tayori.policy.log import effect_lines, log_line
+from tayori.policy.log import effect_lines, log_line, refusal_line
 from tayori.policy.policy import PERMITTED
 from tayori.policy.verdict import Pending, Verdict
-from tayori.programs.daemons.smtpd import auth, commands, data, starttls, xclient
+from tayori.programs.daemons.smtpd import auth, bdat, commands, data, starttls, xclient
 from tayori.programs.daemons.smtpd.service import SmtpdService
 from tayori.programs.daemons.smtpd.values import Counters, Transaction
 from tayori.protocol import smtp_commands as say
@@ -39,6 +39,7 @@ HANDLERS: dict[str, Handler] = {
     "MAIL": commands.mail,
     "RCPT": commands.rcpt,
     "DATA": data.data,
+    "BDAT": bdat.bdat,
     "RSET": commands.rset,
     "NOOP": commands.noop,
     "VRFY": commands.vrfy,
@@ -51,6 +52,7 @@ HANDLERS: dict[str, Handler] = {
 
 PENDING = {Stage.CONNECT: 0, Stage.HELO: 1, Stage.PLAIN_HELO: 1, Stage.MAIL: 2}
 """Stages that may leave a defer_if_permit to later ones; each forgets what it and those after it left before."""
+_CONTENT = (Stage.DATA, Stage.END_OF_DATA)
 LINGER = 1.0
 """Seconds to wait for a refused client to hang up."""
 
@@ -79,6 +81,7 @@ class Session:
         self.external = ""  # who the client certificate says it is, for SASL EXTERNAL
         self.login: LoginFacts | None = None
         self.transaction: Transaction | None = None
+        self.incoming: bdat.Incoming | None = None
         self.denied = ""
         self._pending: list[Pending | None] = [None, None, None]
         self.pipelining_broken = False
@@ -107,6 +110,8 @@ class Session:
     def facts(self, stage: Stage) -> Facts:
         """What restrictions may see now."""
         transaction = self.transaction
+        # of several recipients none is "the" recipient of the content, as in Postfix
+        one = transaction is not None and stage in _CONTENT and len(transaction.recipients) == 1
         return Facts(
             client=self.client,
             stage=stage,
@@ -115,6 +120,7 @@ class Session:
             tls=self.tls,
             login=self.login,
             sender=transaction.sender if transaction else None,
+            recipient=transaction.recipients[0].address if transaction is not None and one else None,
             recipient_count=len(transaction.recipients) if transaction else 0,
             size=transaction.size if transaction else 0,
             queue_id=transaction.queue_id if transaction else "",
@@ -131,10 +137,22 @@ class Session:
         """Log a refusal and the side effects, as Postfix words them."""
         self.trail.judged(verdict, facts)
         if verdict.effects:
-            for line in effect_lines(verdict, facts, self.peer):
+            for line in effect_lines(verdict, facts, self.peer, self._stage(facts)):
                 self.note(line)
         if not verdict.permitted:
-            self.note(log_line(verdict, facts, self.peer))
+            self.note(log_line(verdict, facts, self.peer, self._stage(facts)))
+
+    def _stage(self, facts: Facts) -> str:
+        """The log's word for the stage: chunked content is judged as DATA and logged as BDAT."""
+        return "BDAT" if self.incoming is not None and facts.stage is Stage.DATA else ""
+
+    def note_refusal(self, facts: Facts, reply: Reply) -> None:
+        """Log a refusal that no restriction made, as one of theirs."""
+        self.note(refusal_line(facts, self.peer, "", str(self.soften(reply))))
+
+    def note_content(self, where: str, text: str) -> None:
+        """Log a refusal of the content that no restriction made."""
+        self.note(refusal_line(self.facts(Stage.END_OF_DATA), self.peer, where, text))
 
     async def judge(
         self,
@@ -231,6 +249,7 @@ class Session:
                 self.service.rates.disconnect(self._counted)
             self.note(f"disconnect from {self.peer} {self.counters}")
             self.trail.gone(self)
+            self._drop_incoming()
             self.stream.close()
             self._ended(self)
 
@@ -357,6 +376,8 @@ class Session:
         if verb in self.discard and verb in say.DISCARDED:
             return say.DISCARDED[verb]
         self.where = verb
+        if verb == "BDAT" and line.overlong:
+            return say.BDAT_SYNTAX
         if options.tls_level == "encrypt" and self.tls is None and not row.clear:
             return say.MUST_STARTTLS
         if row.idle and self.transaction is not None:
@@ -371,6 +392,7 @@ class Session:
         return reply
 
     async def _unknown(self, verb: str, line: Line) -> Reply:
+        self.where = "UNKNOWN"
         # a header field where a command belongs: the content was sent although DATA was refused
         forbidden = self.service.forbidden
         if say.is_header(line.text) or (forbidden is not None and isinstance(await forbidden.match(verb), Match)):
@@ -416,7 +438,13 @@ class Session:
         """Drop the transaction."""
         self.trail.ends(self)
         self.transaction = None
+        self._drop_incoming()
         self._pending[2] = None
+
+    def _drop_incoming(self) -> None:
+        if self.incoming is not None:
+            self.incoming.end()
+            self.incoming = None
 
     def now(self) -> float:
         """Seconds since the epoch."""
