@@ -214,12 +214,12 @@ class Maker:
             "smtpd_forbid_bare_newline": ["normalize", "no", "yes"], "smtpd_forbid_unauth_pipelining": ["yes", "no"],
             "strict_rfc821_envelopes": ["yes", "no"], "smtpd_helo_required": ["yes", "no"], "smtpd_noop_commands": ["", "FOO, BAR"],
             "smtpd_forbidden_commands": ["CONNECT, GET, POST", "FOO"], "smtpd_junk_command_limit": ["3", "100"],
-            "smtpd_hard_error_limit": ["5", "20"], "line_length_limit": ["100", "2048"], "disable_vrfy_command": ["yes", "no"],
-            "smtputf8_enable": ["yes", "no"], "message_size_limit": ["3000", "10240000"], "smtpd_discard_ehlo_keywords": ["chunking", "pipelining, chunking", "dsn, chunking"],
+            "smtpd_hard_error_limit": ["5", "20"], "line_length_limit": ["600", "2048"], "disable_vrfy_command": ["yes", "no"],
+            "smtputf8_enable": ["yes", "no"], "message_size_limit": ["3000", "10240000"], "smtpd_discard_ehlo_keywords": ["chunking", "pipelining", "dsn, chunking"],
             "smtpd_data_restrictions": ["", "reject_unauth_pipelining"], "smtpd_recipient_restrictions": ["", "reject_unauth_pipelining, permit_mynetworks, reject"],
             "smtpd_delay_reject": ["yes", "no"], "smtpd_helo_restrictions": ["", "reject_unauth_pipelining"],
         }  # fmt: skip
-        return {"smtpd_discard_ehlo_keywords": "chunking", "smtpd_forbid_bare_newline_exclusions": ""} | {
+        return {"smtpd_forbid_bare_newline_exclusions": ""} | {
             name: self.dice.choice(values) for name, values in choices.items() if self.chance(45)
         }
 
@@ -244,6 +244,8 @@ class Maker:
                  "RCPT TO:<alice@example.com> ORCPT=rfc822;x", "MAIL FROM:<> RET=HDRS ENVID=abc", "MAIL FROM:<> RET=X", "MAIL FROM:<a@b.example> AUTH=<>", "TURN", "SEND FROM:<x@y.z>"]  # fmt: skip
         body = [b"Subject: x\r\n\r\nhi\r\n.\r\n", b"Subject: x\n\nhi\n.\n", b"a\r\n.\n.\r\n", b"x\n.\r\ny\r\n.\r\n", b".\r\n", b"..\r\n.\r\n",
                 b"a\r\r\n.\r\r\n.\r\n", b"a\r.\r\n.\r\n", b"x" * 400 + b"\r\n.\r\n", b"a\0b\r\n.\r\n", b"a\r\n.\r\nNOOP\r\n", b"\r\n.\r\n", b"a\r\n. \r\n.\r\n"]  # fmt: skip
+        chunks = [b"BDAT 3\r\nabc", b"BDAT 14\r\nSubject: y\r\n\r\n", b"BDAT 5 LAST\r\nab\r\nc", b"BDAT 0 LAST\r\n", b"bdat 4 last\r\n.\r\n.",
+                  b"BDAT 3\r\na\nb", b"BDAT 1\r\n\r", b"BDAT 1\r\n\n", b"BDAT 0\r\n", b"BDAT x\r\n", b"BDAT 3100 LAST\r\n" + b"z" * 3100, b"BDAT 6\r\nRSET\r\n"]  # fmt: skip
         opening = [["EHLO x.example"], ["HELO x.example"], []][self.dice.choices([0, 1, 2], [80, 10, 10])[0]]
         found = [("raw", "".join(chr(b) for b in self.bytes_of(text))) for text in opening]
         for _ in range(self.dice.randint(3, 7)):
@@ -254,6 +256,12 @@ class Maker:
                 else:
                     found.append(("raw", "".join(chr(b) for line in lines for b in self.bytes_of(line))))
                 found.append(("raw", "".join(chr(b) for b in self.dice.choice(body))))
+            elif self.chance(35):
+                envelope = (
+                    "MAIL FROM:<a@foreign.example>\r\nRCPT TO:<alice@example.com>\r\n" if self.chance(75) else ""
+                )
+                some = [chr(b) for _ in range(self.dice.randint(1, 4)) for b in self.dice.choice(chunks)]
+                found.append(("raw", envelope + "".join(some)))
             else:
                 lines = [self.dice.choice(usual) for _ in range(self.dice.choices([1, 2, 4], [60, 25, 15])[0])]
                 found.append(("raw", "".join(chr(b) for line in lines for b in self.bytes_of(line))))

@@ -119,7 +119,7 @@ class PostfixRuns:
                 if f"{kind}{path}" in text:
                     tool = "postalias" if path.name.startswith("aliases") else "postmap"
                     words = [tool, "-c", str(self.place.etc), f"{kind}{path}"]
-                    subprocess.run(words, check=True, timeout=30, capture_output=True)
+                    subprocess.run(words, check=True, timeout=30, stdout=subprocess.DEVNULL)
 
     def _log(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -21,13 +21,15 @@ def chunk_of(argument: bytes) -> tuple[int, bool] | None:
 
 class Chunks:
     """Feed what came; each gives the text to keep. `received`: bytes as sent. `size`: bytes of the whole lines so far
-    with CRLF behind each, as Postfix counts. `bare`: an LF without CR was among them."""
+    with CRLF behind each, and behind each `line_limit` bytes of a longer one, as Postfix counts. `bare`: an LF
+    without CR was among them."""
 
-    def __init__(self, stray_cr: bool = True) -> None:
+    def __init__(self, stray_cr: bool = True, line_limit: int = 2048) -> None:
         self.received = 0
         self.size = 0
         self.bare = False
         self._stray_cr = stray_cr
+        self._line_limit = line_limit
         self._held = b""
         self._open = 0
 
@@ -39,16 +41,20 @@ class Chunks:
         if self._held:
             raw = raw[:-1]
         text = raw.replace(b"\r\n", b"\n")
-        lines = text.count(b"\n")
-        if lines != len(raw) - len(text):
+        if text.count(b"\n") != len(raw) - len(text):
             self.bare = True
-        if lines:
-            end = text.rfind(b"\n") + 1
-            self.size += self._open + end + lines
-            self._open = len(text) - end
-        else:
-            self._open += len(text)
+        self._count(text)
         return self._plain(text)
+
+    def _count(self, text: bytes) -> None:
+        *lines, rest = text.split(b"\n")
+        for line in lines:
+            self._close(self._open + len(line))
+        self._open += len(rest)
+
+    def _close(self, length: int) -> None:
+        self.size += length + 2 + length // self._line_limit * 2
+        self._open = 0
 
     def end(self) -> bytes:
         """After the last chunk: what was waiting, and the line end that the last line lacks."""
@@ -56,8 +62,7 @@ class Chunks:
         self._open += len(rest)
         if not self._open:
             return b""
-        self.size += self._open + 2
-        self._open = 0
+        self._close(self._open)
         return self._plain(rest) + b"\n"
 
     def _plain(self, text: bytes) -> bytes:

@@ -50,6 +50,7 @@ def whole(*pieces: bytes, stray_cr: bool = True) -> tuple[bytes, int, bool]:
         (b"a\r\n.\r\n..\r\n", b"a\n.\n..\n", 10, False),
         (b"\r", b" \n", 3, False),
         (b"ab\nc", b"ab\nc\n", 7, True),
+        (b"x" * 3100, b"x" * 3100 + b"\n", 3104, False),
         (b"\r\na\r\r\nb\rc\r\n\rd\r\r\n\r\n", b"\na \nb c\n d \n\n", 18, False),
     ],
 )

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class Incoming:
     """A message that comes in chunks: in memory, and from THRESHOLD bytes on in its content file."""
 
-    def __init__(self, stray_cr: bool, started: float) -> None:
+    def __init__(self, stray_cr: bool, line_limit: int, started: float) -> None:
         self.started = started
         self.failed = False
         self.begun = False
-        self.chunks = Chunks(stray_cr)
+        self.chunks = Chunks(stray_cr, line_limit)
         self._parts: list[bytes] = []
         self._held = 0
         self._beginning = b""
@@ -88,7 +88,7 @@ async def bdat(session: Session, argument: bytes) -> Reply | None:
         return say.BDAT_SYNTAX
     size, last = asked
     if session.incoming is None:
-        session.incoming = Incoming(session.options.stray_cr, session.now())
+        session.incoming = Incoming(session.options.stray_cr, session.options.line_limit, session.now())
     incoming = session.incoming
     refusal = await _refusal(session, incoming, size, last)
     if refusal is None:
@@ -109,15 +109,16 @@ async def _refusal(session: Session, incoming: Incoming, size: int, last: bool) 
     transaction, limit = session.transaction, session.options.size_limit
     if incoming.failed:
         return say.chunk_dropped(size)
+    identity = (transaction.queue_id if transaction else "") or "NOQUEUE"
+    if not size and not last:
+        session.note(f"warning: {identity}: null BDAT request from {session.peer}")
+        return say.NULL_CHUNK
     if transaction is None:
         return say.NEED_RCPT
     if not transaction.recipients:
         return say.NO_VALID_RECIPIENTS
-    if not size and not last:
-        session.note(f"warning: {transaction.queue_id}: null BDAT request from {session.peer}")
-        return say.NULL_CHUNK
     if limit and size > limit - incoming.chunks.size:
-        session.note(f"warning: {transaction.queue_id}: BDAT request from {session.peer} exceeds message size limit")
+        session.note(f"warning: {identity}: BDAT request from {session.peer} exceeds message size limit")
         return say.CHUNK_TOO_LARGE
     if incoming.begun:
         return None
