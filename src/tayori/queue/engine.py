@@ -61,6 +61,7 @@ class SqliteQueue:
     def __init__(self, folder: str, owner: int, minfree: int = 0, on_ended: Callable[[], None] | None = None) -> None:
         self._on_ended = on_ended
         self._broken = ""
+        self.released = False
         self.folder = folder
         self._contents = Path(folder) / "content"
         self.owner = owner
@@ -82,7 +83,7 @@ class SqliteQueue:
         await self.call(lambda store: store.release(living, self.owner))
 
     async def stop(self) -> None:
-        """Commit what waits, then close."""
+        """Commit what waits, free what we still own (`released`: that it was done), then close."""
         with self._condition:
             self._stop = True
             self._condition.notify()
@@ -218,11 +219,20 @@ class SqliteQueue:
         try:
             while (work := self._next()) is not None:
                 self._commit(store, work)
+            # last of all: a message may have been accepted in the last transaction
+            self._release(store)
         except BaseException as error:
             self._ended(error, work or _Work())
             raise
         finally:
             store.close()
+
+    def _release(self, store: Store) -> None:
+        try:
+            store.release_owner(self.owner)
+            self.released = True
+        except (QueueFull, QueueBroken) as error:
+            _log.warning("the queue cannot be written: %s", error)
 
     def _next(self) -> _Work | None:
         """Wait for work; None when there is none and there will be no more."""

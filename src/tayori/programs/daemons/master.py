@@ -39,6 +39,7 @@ REGIONS = 64
 STOP_SECONDS = 20.0
 QUICK_SECONDS = 10.0
 DEAD_SECONDS = 20.0
+RELEASE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -57,11 +58,12 @@ class Child:
 
 @dataclass(slots=True)
 class Wanted:
-    """A child to start, not before `at` (monotonic seconds)."""
+    """A child to start, not before `at` (monotonic seconds). `number`: whose rows a "release" errand frees."""
 
     kind: str
     region: int
     at: float
+    number: int = 0
 
 
 class Master:
@@ -228,7 +230,7 @@ class Master:
         self.wanted = [w for w in self.wanted if w.at > now]
         for want in due:
             if want.kind != "worker":
-                started = self._fork(want.kind, -1, 0)
+                started = self._fork(want.kind, -1, want.number)
             else:
                 self.next_number += 1
                 self.board.clear(want.region)
@@ -236,7 +238,7 @@ class Master:
                 self.login_board.use(want.region)
                 started = self._fork("worker", want.region, self.next_number)
             if not started:
-                self.wanted.append(Wanted(want.kind, want.region, now + 1.0))
+                self.wanted.append(Wanted(want.kind, want.region, now + 1.0, want.number))
 
     def _fork(self, kind: str, region: int, number: int) -> bool:
         """Start a child; False when the system has no room for one now."""
@@ -374,9 +376,11 @@ class Master:
             self.leaving.discard(pid)
             if not self.stopping and not child.retired:
                 self._replace(child, status)
-            elif not self.stopping and child.number and status != 0 and child.kind == "worker":
-                # nobody takes this one's place, so nobody would free what it held
-                self._fork("release", -1, child.number)
+            elif not self.stopping and child.number and status != 0:
+                # nobody takes this one's place, so nobody would free what it held; nor what an errand that failed
+                # should have
+                pause = RELEASE_SECONDS if child.kind == "release" else 0.0
+                self.wanted.append(Wanted("release", -1, time.monotonic() + pause, child.number))
             self._stop_local_when_alone()
 
     def _replace(self, child: Child, status: int) -> None:
@@ -426,6 +430,11 @@ class Master:
             if child.kind == "worker":
                 child.retired = True
                 self.leaving.add(child.pid)
+            elif child.kind == "pipe":
+                # commands that it runs come to their end; a new one takes what comes meanwhile
+                child.retired = True
+                self.wanted.append(Wanted("pipe", -1, 0.0))
+                _kill(child.pid, signal.SIGUSR1)
             else:
                 # the local process reads its settings at start; one that ends cleanly is started again at once
                 _kill(child.pid, signal.SIGTERM)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -26,7 +26,8 @@ from tayori.net.stream import Stream, connect_unix
 from tayori.programs import ipc
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.daemons.local_client import LocalAgent
-from tayori.programs.daemons.member import Start
+from tayori.programs.daemons.member import Start, encoded
+from tayori.programs.daemons.once import Once
 from tayori.programs.daemons.special import Order, Special
 from tayori.queue.content import Content, Unreadable, close, opened
 from tayori.queue.model import Attributes, Recipient
@@ -47,6 +48,8 @@ _WORDS = {kind: word for word, kind in _OUTCOMES.items()}
 CONNECT_SECONDS = 10.0
 ORDER_SECONDS = 7200.0
 """Commands have their own time limit (command_time_limit); this one only catches a stuck process."""
+STOP_SECONDS = 5.0
+SETTLE_SECONDS = 0.05
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -199,8 +202,8 @@ def agents(settings: Settings, services: Iterable[Service]) -> dict[str, Runner]
 def run(
     listener: socket.socket, settings: Settings, services: Iterable[Service], allowed_uids: set[int], owner: int
 ) -> None:
-    """Serve until SIGTERM; commands that run then are waited for by nobody, their mail is tried again. `owner`: whose
-    the queue's files are."""
+    """Serve until SIGTERM; commands that run then are waited for by nobody, their mail is tried again. SIGUSR1:
+    another process has taken over, only what has begun is done. `owner`: whose the queue's files are."""
     contents = str(Layout.of(settings).queue / "content")
 
     def content(job: Job, data: bytes) -> Content:
@@ -217,26 +220,47 @@ async def _serve(
     listener: socket.socket, found: dict[str, Runner], special: Special, allowed_uids: set[int], content: GetContent
 ) -> None:
     loop = asyncio.get_running_loop()
-    end = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, end.set)
+    end, cut = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        end.set()
+        cut.set()
+
+    loop.add_signal_handler(signal.SIGUSR1, end.set)
+    loop.add_signal_handler(signal.SIGTERM, stop)
     tasks: set[asyncio.Task[None]] = set()
+    once = Once(_sent)
 
     def connected(stream: Stream) -> None:
         if stream.peer_uid() not in allowed_uids:
             stream.abort()
             return
-        task = loop.create_task(_one(stream, found, special, content))
+        task = loop.create_task(_one(stream, found, special, content, once))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await loop.create_unix_server(lambda: Stream(connected, 60.0), sock=listener)
+    # create_unix_server would remove the name when it is closed (Python 3.13), which the next process needs
+    server = await loop.create_server(lambda: Stream(connected, 60.0), sock=listener)
     await end.wait()
     server.close()
+    # connections that were taken in this very moment
+    await asyncio.sleep(SETTLE_SECONDS)
+    cutting = loop.create_task(cut.wait())
+    while tasks and not cut.is_set():
+        await asyncio.wait((*tasks, cutting), return_when=asyncio.FIRST_COMPLETED)
+    cutting.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=5.0)
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
 
-async def _one(stream: Stream, found: dict[str, Runner], special: Special, content: GetContent) -> None:
+def _sent(answer: Answer) -> bool:
+    """Whether it must not be done again."""
+    return bool(answer.outcomes) and all(row[0] == "sent" for row in answer.outcomes.values())
+
+
+async def _one(
+    stream: Stream, found: dict[str, Runner], special: Special, content: GetContent, once: Once[Answer]
+) -> None:
     frames = ipc.Frames()
     got: list[bytes] = []
     data: Content = b""
@@ -252,13 +276,15 @@ async def _one(stream: Stream, found: dict[str, Runner], special: Special, conte
         if stream.hung_up():
             # the worker is dead: another has the message by now and asks anew
             return
-        if job.start or job.order:
-            answer = await _special(job, special, data)
+        if job.start:
+            answer = await _expanded(job, special)
+        elif job.order:
+            order = _order(job.order)
+            answer = await once.do(_key_of(order), lambda: _ordered(order, special, data))
         else:
-            attempt = await agent.deliver(
-                job.nexthop, job.sender, data, job.recipients, job.attributes, queue_id=job.queue_id
-            )
-            answer = Answer({n: _row(outcome) for n, outcome in attempt.items()})
+            who = tuple((recipient.n, recipient.origin, recipient.address) for recipient in job.recipients)
+            key = (job.queue_id, job.transport, job.nexthop, who)
+            answer = await once.do(key, lambda: _piped(job, agent, data))
         stream.write(ipc.pack(msgspec.msgpack.encode(answer)))
         await stream.drain()
     except (ipc.BadFrame, msgspec.DecodeError, OSError, TimeoutError, Unreadable, ValueError) as error:
@@ -268,10 +294,25 @@ async def _one(stream: Stream, found: dict[str, Runner], special: Special, conte
         stream.close()
 
 
-async def _special(job: Job, special: Special, data: Content) -> Answer:
+def _key_of(order: Order) -> Hashable:
+    """The same at every attempt."""
+    recipient = order.recipient
+    return order.number, recipient.origin or recipient.n, encoded(order.start, order.leaf)
+
+
+async def _ordered(order: Order, special: Special, data: Content) -> Answer:
+    return Answer({0: _row(await special.run(order, data))})
+
+
+async def _piped(job: Job, agent: Runner, data: Content) -> Answer:
+    attempt = await agent.deliver(
+        job.nexthop, job.sender, data, job.recipients, job.attributes, queue_id=job.queue_id
+    )
+    return Answer({n: _row(outcome) for n, outcome in attempt.items()})
+
+
+async def _expanded(job: Job, special: Special) -> Answer:
     """Raises DecodeError."""
-    if job.order:
-        return Answer({0: _row(await special.run(_order(job.order), data))})
     leaves = await special.expand(_start(job.start))
     if isinstance(leaves, Deferred):
         return Answer({}, trouble=leaves.why)

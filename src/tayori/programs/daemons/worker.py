@@ -114,6 +114,7 @@ class _Worker:
         self.end = asyncio.Event()
         self.retiring = False
         self.idle = asyncio.Event()
+        self.cut = asyncio.Event()
 
     async def main(self, ready: Callable[[], None]) -> None:
         plan, settings = self.plan, self.plan.settings
@@ -232,6 +233,7 @@ class _Worker:
         self.retiring = retire and not self.end.is_set()
         if not retire:
             self.idle.set()
+            self.cut.set()
         self.end.set()
 
     def _queue_ended(self) -> None:
@@ -261,14 +263,14 @@ class _Worker:
         if self.sessions:
             await asyncio.wait(list(self.sessions.values()), timeout=STOP_SECONDS)
         await submit.finish(DRAIN_SECONDS)
+        if self.retiring:
+            await dispatcher.retire(self.cut, RETIRE_SECONDS)
         await dispatcher.drain(DRAIN_SECONDS)
         cut = [*self.sessions.values()]
         for task in cut:
             task.cancel()
         agent.close()
         await asyncio.wait([*cut, asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))], timeout=1.0)
-        number = self.plan.number
-        await queue.call(lambda store: store.release_owner(number))
         await queue.stop()
         self.history.stop()
         if self.house.verifier is not None:
@@ -280,6 +282,9 @@ class _Worker:
                 built.authenticator.close()
         self.house.tables.close()
         self.plan.log.flush()
+        if not queue.released:
+            # the master's errand frees what a worker that ends with a failure held
+            os._exit(1)
 
 
 async def _watch(logins: tuple[Authenticator, ...]) -> None:

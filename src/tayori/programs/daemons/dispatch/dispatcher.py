@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -20,7 +20,7 @@ import msgspec
 from tayori.delivery.discard import discard
 from tayori.delivery.error import error, retry
 from tayori.delivery.outcome import DeferredDelivery, Delivered, DeliveryOutcome
-from tayori.programs.daemons.dispatch.ended import STATUS, Ended, Work, log_line
+from tayori.programs.daemons.dispatch.ended import STATUS, Ended, Told, Work, log_line
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes, repeated
 from tayori.programs.daemons.dispatch.members import Members
 from tayori.programs.daemons.dispatch.remote import Remote
@@ -41,6 +41,8 @@ CLAIM = 100
 LOST_WAIT = 300
 """Seconds between two looks for a content file that is not there."""
 POLL = 1.0
+ENDING_SECONDS = 5.0
+"""For attempts that have ended, until that is written, when the worker stops."""
 AT_ONCE: dict[str, Callable[[str], DeliveryOutcome]] = {"error": error, "retry": retry, "discard": discard}
 DISCARDED = Delivered("undeliverable postmaster notification discarded", relay="none")
 """What becomes of mail to double_bounce_sender: whoever it comes from, an answer would go round in a circle."""
@@ -92,6 +94,7 @@ class Dispatcher:
         self._limit = limit
         self._history = history or NoHistory()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._ending: set[int] = set()
         self._bytes = 0
         self._wake = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
@@ -119,15 +122,33 @@ class Dispatcher:
         """Start claiming due mail."""
         self._poller = asyncio.create_task(self._poll())
 
+    async def retire(self, cut: asyncio.Event, seconds: float) -> None:
+        """Stop claiming, let deliveries that have begun come to their end, until `cut`: what is broken off after the
+        last dot comes twice. Others wait in the queue."""
+        self._stop_claiming()
+        self._remote.close_slots()
+        cutting = asyncio.create_task(cut.wait())
+        ending = asyncio.get_running_loop().time() + seconds
+        while self._tasks and not cut.is_set() and (left := ending - asyncio.get_running_loop().time()) > 0:
+            some = [*self._tasks.values(), cutting]
+            await asyncio.wait(some, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        cutting.cancel()
+
     async def drain(self, seconds: float) -> None:
         """Stop claiming; give what is in hand some time. What is not finished is released by the caller."""
+        self._stop_claiming()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+        for number, task in list(self._tasks.items()):
+            if number not in self._ending:
+                task.cancel()
+        if self._ending:
+            await asyncio.wait([self._tasks[number] for number in self._ending], timeout=ENDING_SECONDS)
+
+    def _stop_claiming(self) -> None:
         self._draining = True
         if self._poller is not None:
             self._poller.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
-        for task in list(self._tasks.values()):
-            task.cancel()
 
     async def _poll(self) -> None:
         while True:
@@ -164,32 +185,35 @@ class Dispatcher:
         self._log.line("qmgr", text)
 
     async def _guarded(self, message: Message) -> None:
+        gone: set[int] = set()
         try:
-            await self._deliver(message)
+            await self._deliver(message, gone)
         except ContentLost as error:
             _log.error("%s: its content is lost, the message stays in the queue: %s", message.id, error)
-            await self._put_back(message, LOST_WAIT, "its content is lost: see the log of the mail system")
+            await self._put_back(message, gone, LOST_WAIT, "its content is lost: see the log of the mail system")
         except (QueueFull, QueueBroken) as error:
             _log.error("%s: the queue cannot give what it takes: %s", message.id, error)
-            await self._put_back(message, 60, "queue file read error")
+            await self._put_back(message, gone, 60, "queue file read error")
         except Exception:
             # one message must never take the worker down; it stays in the queue and is tried later
             _log.exception("%s: delivery failed unexpectedly; tried again later", message.id)
-            await self._put_back(message, 300, "internal error")
+            await self._put_back(message, gone, 300, "internal error")
         finally:
             self._bytes -= weight(message.size)
             self._tasks.pop(message.number, None)
+            self._ending.discard(message.number)
 
-    async def _put_back(self, message: Message, seconds: float, reason: str) -> None:
-        """Let go of a message that this attempt could not bring to an end."""
+    async def _put_back(self, message: Message, gone: set[int], seconds: float, reason: str) -> None:
+        """Let go of a message that this attempt could not bring to an end, but for recipients that have it."""
         at = time.time() + seconds
-        later = tuple(_later(r, max(r.due, at), reason) for r in message.recipients)
+        later = tuple(_later(r, max(r.due, at), reason) for r in message.recipients if r.n not in gone)
         try:
-            await self._queue.settle(Settlement(message.number, later=later))
+            await self._queue.settle(Settlement(message.number, done=tuple(gone), later=later))
         except (QueueFull, QueueBroken) as error:
             _log.error("%s: cannot be put back: %s", message.id, error)
 
-    async def _deliver(self, message: Message) -> None:
+    async def _deliver(self, message: Message, gone: set[int]) -> None:
+        """`gone`: gets the numbers of recipients that have it."""
         begun = time.time()
         content = message.content
         if content is None:
@@ -201,19 +225,27 @@ class Dispatcher:
         ready = tuple(r for r in message.recipients if r.due <= begun)
         waiting = tuple(r for r in message.recipients if r.due > begun)
         work = Work(message, content, begun)
-        ended = await self._route(work, ready)
-        if self._status is not None:
-            ended = [await self._status.ended(end) for end in ended]
-        ended = [self._settler.softened(end) for end in ended]
-        now = time.time()
-        for end in ended:
-            if not end.forwards:
-                self._log.line(end.program, log_line(end, message, begun, now, self._digits))
-                recipient, status = end.recipient, STATUS.get(type(end.outcome), "deferred")
-                self._history.outcome(
-                    message.number, status, end.address or recipient.address, recipient.original, end.outcome
-                )
-        settlement = await self._settler.settle(work, ended, waiting, now)
+        early: list[asyncio.Future[None]] = []
+
+        async def told(part: list[Ended]) -> list[Ended]:
+            """Others may take long, and this process may die meanwhile: who has it leaves the queue at once."""
+            done = [end for end in part if _plain(end)]
+            if not done or len(gone) + len(done) >= len(message.recipients):
+                return part
+            await self._report(work, done)
+            numbers = tuple(end.recipient.n for end in done)
+            gone.update(numbers)
+            early.append(self._queue.settle(Settlement(message.number, done=numbers, release=False)))
+            return [end for end in part if end.recipient.n not in gone]
+
+        ended = await self._route(work, ready, told)
+        self._ending.add(message.number)
+        ended = await self._report(work, [end for end in ended if end.recipient.n not in gone])
+        gone.update(end.recipient.n for end in ended if _plain(end))
+        settlement = await self._settler.settle(work, ended, waiting, time.time(), frozenset(gone))
+        if early:
+            # in this order also where the disk is full
+            await asyncio.gather(*early)
         if isinstance(content, Stored):
             await self._queue.settle_large(settlement)
         else:
@@ -225,8 +257,25 @@ class Dispatcher:
                 self._history.born(message.number, child)
             self.wake()
 
-    async def _route(self, work: Work, recipients: Sequence[Recipient]) -> list[Ended]:
-        """Resolve each recipient, then deliver per route, all routes at once."""
+    async def _report(self, work: Work, ended: list[Ended]) -> list[Ended]:
+        """The same as the log and the history tell them, after delivery_status_filter and soft_bounce."""
+        message = work.message
+        if self._status is not None:
+            ended = [await self._status.ended(end) for end in ended]
+        ended = [self._settler.softened(end) for end in ended]
+        now = time.time()
+        for end in ended:
+            if not end.forwards:
+                self._log.line(end.program, log_line(end, message, work.begun, now, self._digits))
+                recipient, status = end.recipient, STATUS.get(type(end.outcome), "deferred")
+                self._history.outcome(
+                    message.number, status, end.address or recipient.address, recipient.original, end.outcome
+                )
+        return ended
+
+    async def _route(self, work: Work, recipients: Sequence[Recipient], told: Told) -> list[Ended]:
+        """Resolve each recipient, then deliver per route, all routes at once; `told` of each that ends before the
+        others."""
         ended: list[Ended] = []
         local: list[Recipient] = []
         virtual: list[Recipient] = []
@@ -272,17 +321,31 @@ class Dispatcher:
                 remote[program, resolved.transport, resolved.nexthop].append(recipient)
         if not remote:
             if local or virtual:
-                ended += await repeated(self._mailboxes, work, local, virtual)
+                ended += await self._safely(repeated(self._mailboxes, work, local, virtual, told), (*local, *virtual))
             return ended
         routes = [
-            self._remote.deliver(work, program, transport, nexthop, some)
+            self._safely(self._remote.deliver(work, program, transport, nexthop, some, told), some)
             for (program, transport, nexthop), some in remote.items()
         ]
         if local or virtual:
-            routes.append(repeated(self._mailboxes, work, local, virtual))
-        for part in await asyncio.gather(*routes):
+            routes.append(self._safely(repeated(self._mailboxes, work, local, virtual, told), (*local, *virtual)))
+        if len(routes) == 1:
+            return ended + await routes[0]
+
+        async def one(route: Awaitable[list[Ended]]) -> list[Ended]:
+            return await told(await route)
+
+        for part in await asyncio.gather(*(one(route) for route in routes)):
             ended += part
         return ended
+
+    async def _safely(self, route: Awaitable[list[Ended]], recipients: Sequence[Recipient]) -> list[Ended]:
+        """A route that fails by a fault of ours must not hide what has become of the others."""
+        try:
+            return await route
+        except Exception:
+            _log.exception("delivery failed unexpectedly; tried again later")
+            return [Ended(r, DeferredDelivery("internal error", "4.3.0"), "error") for r in recipients]
 
     async def _member(self, work: Work, recipient: Recipient, resolved: Resolved) -> list[Ended]:
         """A member of an alias whose mail does not go into the mailbox."""
@@ -290,6 +353,12 @@ class Dispatcher:
         if program in AT_ONCE:
             return [_at_once(recipient, resolved, program)]
         return await self._remote.deliver(work, program, resolved.transport, resolved.nexthop, [recipient])
+
+
+def _plain(end: Ended) -> bool:
+    """Whether this recipient has it, and nothing else has to be done about that."""
+    delivered = isinstance(end.outcome, Delivered) and not end.part and not end.forwards
+    return delivered and "SUCCESS" not in end.recipient.notify
 
 
 def _at_once(recipient: Recipient, resolved: Resolved, program: str) -> Ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
@@ -48,6 +49,8 @@ class Work:
         return header(self.content)
 
 
+Told = Callable[[list[Ended]], Awaitable[list[Ended]]]
+"""Settles what can be settled at once; gives back the rest."""
 STATUS = {Delivered: "sent", BouncedDelivery: "bounced"}
 
 

@@ -13,7 +13,7 @@ from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered
 from tayori.delivery.request import Result, Target
 from tayori.delivery.trace_headers import loops
 from tayori.programs.daemons.dispatch.attempt import Aim, Attempt
-from tayori.programs.daemons.dispatch.ended import Ended, Work
+from tayori.programs.daemons.dispatch.ended import Ended, Told, Work
 from tayori.programs.daemons.dispatch.locals import Locals
 from tayori.programs.daemons.dispatch.members import Members
 from tayori.programs.daemons.local_client import AgentLost
@@ -61,9 +61,11 @@ class Mailboxes:
         if members is not None:
             members.ask(self._locals.forwards)
 
-    async def deliver(self, work: Work, local: Sequence[Recipient], virtual: Sequence[Recipient]) -> list[Ended]:
-        """Deliver to all of them, in one request to the local process and one more for each .forward on the way.
-        Raises AgentLost when it went away."""
+    async def deliver(
+        self, work: Work, local: Sequence[Recipient], virtual: Sequence[Recipient], told: Told | None = None
+    ) -> list[Ended]:
+        """Deliver to all of them, in one request to the local process and one more for each .forward on the way;
+        `told` of mailboxes before commands and servers that may take long. Raises AgentLost when it went away."""
         run = Attempt(work)
         for recipient in local:
             if loops(work.header, quote(recipient.address)):
@@ -85,6 +87,8 @@ class Mailboxes:
                 else:
                     program = "virtual" if target.kind == "virtual" else "local"
                     run.ended.append(replace(aim.ended(outcome(result, program)), program=program))
+        if told is not None and (run.passed or run.jobs):
+            run.ended = await told(run.ended)
         # only now: deliver is asked again when the local process dies, and these must not be done twice
         if self.members is not None:
             for member, resolved in run.passed:
@@ -132,12 +136,16 @@ def outcome(result: Result, relay: str) -> DeliveryOutcome:
 
 
 async def repeated(
-    mailboxes: Mailboxes, work: Work, local: Sequence[Recipient], virtual: Sequence[Recipient]
+    mailboxes: Mailboxes,
+    work: Work,
+    local: Sequence[Recipient],
+    virtual: Sequence[Recipient],
+    told: Told | None = None,
 ) -> list[Ended]:
     """`deliver`, asked again as a recovered message when the local process dies under it."""
     for pause in (0.0, 0.2, 1.0):
         try:
-            return await mailboxes.deliver(work, local, virtual)
+            return await mailboxes.deliver(work, local, virtual, told)
         except AgentLost as error:
             lost = str(error)
             await asyncio.sleep(pause)

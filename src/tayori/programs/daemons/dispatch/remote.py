@@ -10,7 +10,7 @@ import msgspec
 
 from tayori.delivery.outcome import DeferredDelivery
 from tayori.delivery.smtp_job import Attempt
-from tayori.programs.daemons.dispatch.ended import Ended, Work
+from tayori.programs.daemons.dispatch.ended import Ended, Told, Work
 from tayori.programs.daemons.dispatch.leaving import Leaving
 from tayori.programs.daemons.dispatch.slots import Slots
 from tayori.queue.content import Content
@@ -60,10 +60,20 @@ class Remote:
         self._slots = slots
         self._limits = limits
 
+    def close_slots(self) -> None:
+        """Whoever waits for a slot goes back to the queue, and who comes, too."""
+        self._slots.close()
+
     async def deliver(
-        self, work: Work, program: str, transport: str, nexthop: str, recipients: Sequence[Recipient]
+        self,
+        work: Work,
+        program: str,
+        transport: str,
+        nexthop: str,
+        recipients: Sequence[Recipient],
+        told: Told | None = None,
     ) -> list[Ended]:
-        """Deliver to one next hop, in groups of the transport's recipient limit."""
+        """Deliver to one next hop, in groups of the transport's recipient limit; `told` of each but the last."""
         agent = self._agents.get(transport)
         if agent is None:
             text = f"mail transport {transport} is not available"
@@ -71,8 +81,9 @@ class Remote:
         most = self._limits(transport).recipients or len(recipients)
         groups = [recipients[at : at + most] for at in range(0, len(recipients), most)]
         ended: list[Ended] = []
-        for group in groups:
-            ended += await self._group(agent, work, program, transport, nexthop, tuple(group))
+        for at, group in enumerate(groups, start=1):
+            some = await self._group(agent, work, program, transport, nexthop, tuple(group))
+            ended += await told(some) if told is not None and at < len(groups) else some
         return ended
 
     async def _group(

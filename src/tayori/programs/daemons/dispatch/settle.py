@@ -60,8 +60,16 @@ class Settler:
             return end
         return replace(end, outcome=DeferredDelivery(outcome.text, "4" + outcome.enhanced[1:], outcome.relay))
 
-    async def settle(self, work: Work, ended: list[Ended], waiting: tuple[Recipient, ...], now: float) -> Settlement:
-        """`waiting` are recipients that were not due and stay as they are."""
+    async def settle(
+        self,
+        work: Work,
+        ended: list[Ended],
+        waiting: tuple[Recipient, ...],
+        now: float,
+        before: frozenset[int] = frozenset(),
+    ) -> Settlement:
+        """`waiting` are recipients that were not due and stay as they are; `before`: numbers of those that are done
+        already."""
         message, tally = work.message, _Tally()
         number = max((r.n for r in message.recipients), default=0)
         for end in ended:
@@ -79,7 +87,7 @@ class Settler:
         born = [await self._clean(m) for m in tally.messages]
         gone = set(tally.done)
         kept = {r.n for r in (*tally.later, *waiting)}
-        finished = not kept and not tally.extra and gone >= {r.n for r in message.recipients}
+        finished = not kept and not tally.extra and gone | before >= {r.n for r in message.recipients}
         return Settlement(
             message.number,
             done=tuple(gone - kept),

@@ -43,11 +43,22 @@ class Slots:
         self._waiting: dict[Key, deque[asyncio.Future[None]]] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._promised: dict[Key, float] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Nobody gets a slot any more; who waits learns of it."""
+        self._closed = True
+        for queue in self._waiting.values():
+            for turn in queue:
+                if not turn.done():
+                    turn.set_result(None)
 
     async def take(self, transport: str, name: str) -> Decision:
         """Wait for a slot; Go must be given back by `give`."""
         key = transport, name
         for attempt in range(MAX_WAITING):
+            if self._closed:
+                return Busy(self._clock())
             decision, pause = self._try(transport, name)
             if not isinstance(decision, Busy):
                 return decision
