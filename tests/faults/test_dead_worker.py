@@ -131,3 +131,18 @@ def subjects(server: Server) -> list[str]:
             # the reader has just moved it
             return []
     return re.findall(r"^Subject: (m\S+)$", "".join(texts), re.M)
+
+
+def test_an_mbox_file_whose_answer_was_never_heard(daemon: Daemon) -> None:
+    """The first worker died after the file was written: its successor finds the letter there, others came behind."""
+
+    async def go() -> None:
+        dead, successor = LocalAgent(daemon.path), LocalAgent(daemon.path)
+        assert (await dead.deliver(3, body(3), (box(daemon, 3),), False))[0].status == "sent"
+        dead.close()
+        assert (await successor.deliver(4, body(4), (box(daemon, 4),), False))[0].status == "sent"
+        assert (await successor.deliver(3, body(3), (box(daemon, 3),), True))[0].status == "sent"
+        successor.close()
+
+    asyncio.run(go())
+    assert [copies(daemon, number) for number in (3, 4)] == [1, 1]

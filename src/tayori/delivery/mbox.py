@@ -2,18 +2,22 @@
 
 Locks as `mailbox_delivery_lock` lists them: fcntl, flock, dotlock; taken in that order, tried once here. Who waits
 (`deliver_lock_attempts`, `deliver_lock_delay`) is the caller's business: a process that serves all mailboxes must
-not sleep for one. A mailbox file is not idempotent: after a crash a message may stand in it twice, as in Postfix.
+not sleep for one. After an attempt whose end is not known the message is looked for first (standing.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import functools
 import os
+import socket
 import stat
 import time
+from collections.abc import Iterator
 
-from tayori.delivery import durable
+from tayori.delivery import durable, standing
 from tayori.delivery.place import Place, named
 from tayori.delivery.request import Result, Target
 from tayori.delivery.rights import Rights
@@ -44,9 +48,16 @@ class Unfit(Exception):
 
 
 def deliver(
-    place: Place, target: Target, content: Content, rights: Rights, locks: tuple[str, ...], stale: int
+    place: Place,
+    target: Target,
+    content: Content,
+    rights: Rights,
+    locks: tuple[str, ...],
+    stale: int,
+    recovered: bool = False,
 ) -> Result:
     """Append one message, durably. `stale`: seconds (stale_lock_time) after which a dotlock counts as left over.
+    `recovered`: it may be there already.
 
     Raises Busy. The process is root again, or as before, when this returns or raises.
     """
@@ -59,7 +70,7 @@ def deliver(
             with rights.of(place.uid, place.gid):
                 fd = _open(place, rights)
                 try:
-                    return _locked(place, target, content, fd, locks)
+                    return _locked(place, target, content, fd, locks, recovered)
                 finally:
                     os.close(fd)
         except Unfit as error:
@@ -90,14 +101,17 @@ def _dotlock(place: Place, stale: int) -> str:
     path = f"{place.path}.lock"
     for _ in range(2):
         try:
-            os.close(os.open(path, _DOTLOCK, 0o600))
+            fd = os.open(path, _DOTLOCK, 0o600)
+            with contextlib.suppress(OSError):
+                os.write(fd, b"%s %d\n" % (_here(), os.getpid()))
+            os.close(fd)
             return path
         except FileExistsError:
             try:
                 age = time.time() - os.lstat(path).st_ctime
             except FileNotFoundError:
                 continue
-            if age < stale:
+            if age < stale and not _of_the_dead(path):
                 break
             os.unlink(path)
         except PermissionError:
@@ -105,6 +119,32 @@ def _dotlock(place: Place, stale: int) -> str:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     raise Busy(f"unable to create lock file {path}: File exists")
+
+
+@functools.cache
+def _here() -> bytes:
+    """Where a process number means something."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"tayori {socket.gethostname()} {space}".encode()
+
+
+def _of_the_dead(path: str) -> bool:
+    """Whether the lock is that of a process of ours that was killed: nobody waits stale_lock_time for it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            place, _, pid = file.read(512).strip().rpartition(b" ")
+        if place != _here() or not pid.isdigit():
+            return False
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return int(pid) == os.getpid()
 
 
 def _open(place: Place, rights: Rights) -> int:
@@ -172,7 +212,9 @@ def _check(place: Place, fd: int, fixed: bool) -> None:
         raise Unfit("destination is not owned by recipient")
 
 
-def _locked(place: Place, target: Target, content: Content, fd: int, locks: tuple[str, ...]) -> Result:
+def _locked(
+    place: Place, target: Target, content: Content, fd: int, locks: tuple[str, ...], recovered: bool
+) -> Result:
     """Lock the open file and append. Raises Busy, OSError."""
     if place.file and stat.S_ISCHR(os.fstat(fd).st_mode):
         return _to_device(place, target, content, fd)
@@ -186,9 +228,20 @@ def _locked(place: Place, target: Target, content: Content, fd: int, locks: tupl
             raise Busy(f"unable to lock for exclusive access: {os.strerror(errno.EAGAIN)}") from error
         raise named(error, "unable to lock for exclusive access") from error
     end = os.lseek(fd, 0, os.SEEK_END)
-    size = end
+    now = time.time()
+
+    def pieces() -> Iterator[bytes]:
+        return mbox(content, target.prefix, target.sender, now)
+
     try:
-        for data in mbox(content, target.prefix, target.sender, time.time()):
+        if recovered and end:
+            there, end = standing.stands(fd, end, pieces)
+            if there:
+                os.fsync(fd)
+                return Result(target.n, "sent", "2.0.0", _sent(place))
+            os.ftruncate(fd, end)
+        size = end
+        for data in pieces():
             size += len(data)
             if place.limit and size > place.limit:
                 os.ftruncate(fd, end)

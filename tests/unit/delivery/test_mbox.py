@@ -18,15 +18,25 @@ from tayori.delivery.place import Place
 from tayori.delivery.request import Result, Target
 from tayori.delivery.rights import Rights
 from tayori.delivery.trace_headers import prefix
+from tayori.queue.content import Content
+from tayori.queue.model import Slice, Stored
 
 BODY = b"Subject: x\n\nFrom me\n>From you\n From it\nbody\n"
 LOCKS = ("fcntl", "dotlock")
 
 
-def deliver(path: Path, *, limit: int = 0, owner: str = "u", body: bytes = BODY, stale: int = 500) -> Result:
+def deliver(
+    path: Path,
+    *,
+    limit: int = 0,
+    owner: str = "u",
+    body: Content = BODY,
+    stale: int = 500,
+    recovered: bool = False,
+) -> Result:
     place = Place(str(path), False, os.geteuid(), os.getegid(), limit, owner)
     target = Target(7, "local", "u@x", "u", prefix=prefix("", "", "u@x"))
-    return mbox.deliver(place, target, body, Rights(True), LOCKS, stale)
+    return mbox.deliver(place, target, body, Rights(True), LOCKS, stale, recovered)
 
 
 def test_the_format_is_local8s(tmp_path: Path) -> None:
@@ -129,3 +139,75 @@ def test_locks_are_released(tmp_path: Path) -> None:
     deliver(tmp_path / "u")
     with open(tmp_path / "u", "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def large(tmp_path: Path, number: int) -> Stored:
+    """Several blocks of content in a file."""
+    body = b"".join(b"%d line %d\nFrom here\n" % (number, n) for n in range(60_000))
+    path = tmp_path / f"content{number}"
+    path.write_bytes(b"gap" + body)
+    return Stored((b"Received: by x\n\tid %X\nSubject: large\n" % number, Slice(str(path), 3, len(body))))
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_what_stands_there_is_not_written_again(tmp_path: Path, size: str) -> None:
+    box = tmp_path / "u"
+    bodies: list[Content] = [b"Subject: a\n\nx\n", b"Subject: b\n\nFrom you\n", b"Subject: c\n\nx"]
+    if size == "large":
+        bodies = [large(tmp_path, n) for n in range(3)]
+    for body in bodies:
+        assert deliver(box, body=body).status == "sent"
+    whole = box.read_bytes()
+    for body in bodies:
+        assert deliver(box, body=body, recovered=True).status == "sent"
+        assert box.read_bytes() == whole
+    assert deliver(box, body=b"Subject: d\n\nx\n", recovered=True).status == "sent"
+    assert box.read_bytes().startswith(whole) and box.read_bytes().endswith(b"Subject: d\n\nx\n\n")
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("before", [False, True], ids=["alone", "after others"])
+def test_what_a_kill_has_cut_off_is_taken_away(tmp_path: Path, size: str, before: bool) -> None:
+    box = tmp_path / "u"
+    if before:
+        deliver(box, body=b"Subject: before\n\nx\n")
+    start = box.stat().st_size if before else 0
+    body: Content = BODY if size == "small" else large(tmp_path, 1)
+    deliver(box, body=body)
+    whole = box.read_bytes()
+    line = whole.index(b"\n", start) + 1
+    for end in (line, line + 5, line + 60, (line + len(whole)) // 2, len(whole) - 1):
+        os.truncate(box, end)
+        assert deliver(box, body=body, recovered=True).status == "sent"
+        assert box.read_bytes()[:start] == whole[:start]
+        assert box.read_bytes()[start:].partition(b"\n")[2] == whole[line:]
+
+
+def test_only_ones_own_beginning_is_taken_away(tmp_path: Path) -> None:
+    box = tmp_path / "u"
+    deliver(box, body=b"Subject: another\n\nlong enough\n")
+    other = box.read_bytes()[:-4]
+    box.write_bytes(other)
+    assert deliver(box, recovered=True).status == "sent"
+    assert box.read_bytes().startswith(other + b"From MAILER-DAEMON  ")
+
+
+def test_the_lock_of_a_killed_process_is_not_waited_for(tmp_path: Path) -> None:
+    box = tmp_path / "u"
+    code = (
+        "import os, sys; from tayori.delivery import mbox; from tayori.delivery.place import Place\n"
+        "mbox._dotlock(Place(sys.argv[1], False, os.geteuid(), os.getegid()), 500)\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(box)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(mbox.Busy):
+            deliver(box)
+        holder.kill()
+        holder.wait()
+    assert (tmp_path / "u.lock").exists()
+    assert deliver(box).status == "sent"
+    assert not (tmp_path / "u.lock").exists()

@@ -179,7 +179,7 @@ class Deliverer:
         try:
             locks = self._locks["virtual" if target.kind == "virtual" else "local"]
             rights = self._file_rights if place.file else self.rights
-            return mbox.deliver(place, target, job.content, rights, locks, self._stale)
+            return mbox.deliver(place, target, job.content, rights, locks, self._stale, job.request.recovered)
         except mbox.Busy as busy:
             if attempt >= self._attempts:
                 return place.failed(target, busy.text)
