@@ -90,13 +90,13 @@ TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Cn", "Co")), min
 
 @pytest.mark.parametrize("mechanism", PASSWORDS)
 @settings(max_examples=15, deadline=None)
-@given(user=TEXT, password=TEXT, wrong=TEXT)
+@given(user=TEXT.filter(lambda text: text.strip() == text), password=TEXT, wrong=TEXT)
 def test_any_name_and_password_round_trip(mechanism: str, user: str, password: str, wrong: str) -> None:
     row = MECHANISMS[mechanism]
     known = user
     if mechanism.startswith("SCRAM"):
         try:
-            known = saslprep(user, query=True)
+            known = saslprep(user, query=True).strip(" ")  # U+00B4 and others become a blank and a mark
         except PrepError:
             known = ""
     client = row.client(client_context(user, password, channel_bindings=BINDINGS))

@@ -203,6 +203,8 @@ class Authenticator:
             record.username = answer.username
         else:
             record.reason, record.temporary = answer.why, answer.temporary
+            if answer.username and not record.username:
+                record.username = self.canonical(answer.username)
         if record.username and not record.temporary:
             record.quiet = not self.abuse.note(record.address, asked or record.username, record.ok)
         if record.temporary and any(attempt.answer == "try later" for attempt in record.attempts):
@@ -381,9 +383,12 @@ class Exchange:
 
 
 def split_realm(username: str, default: str) -> tuple[str, str]:
-    """(name, realm): at the last "@", else with the default realm, as the Cyrus library does."""
-    name, at, realm = username.rpartition("@")
-    return (name, realm) if at else (username, default)
+    """(name, realm): at the last "@", else with the default realm, as the Cyrus library does.
+
+    "taro@" is nobody: not another way to write taro, under which sasl_username would be an unexpected one.
+    """
+    name, _, realm = username.rpartition("@")
+    return (name, realm) if realm and name else (username, default)
 
 
 def dovecot_of(settings: Settings) -> Dovecot | None:

@@ -64,12 +64,14 @@ class Failure:
     """Not logged in. `why` is for the log; `temporary` means 454 rather than 535.
 
     `malformed`: the exchange itself was broken (also 535, as in Postfix); `unknown`: the mechanism is not offered.
+    `username`: who it was, for the log, when no back end was asked.
     """
 
     why: str
     temporary: bool = False
     malformed: bool = False
     unknown: bool = False
+    username: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ def test_sasldb_made_by_cyrus(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert isinstance(secret, Secret) and secret.values == {"userPassword": PASSWORD.encode()}
     assert sasldblistusers2.main(["-f", str(file)]) == 0
     assert "jiro@example.jp: userPassword\n" in capsys.readouterr().out
+    assert sasldblistusers2.main(["-f", str(tmp_path / "none")]) == sasldblistusers2.EX_DATAERR
+    assert "none: there is no such file" in capsys.readouterr().err
 
 
 @pytest.mark.peer

@@ -94,6 +94,7 @@ def test_plain_and_login(tmp_path: Path) -> None:
         ("taro", ("taro", "local.example"), "taro@local.example"),
         ("taro@example.com", ("taro", "example.com"), "taro@example.com"),
         ("a@b@c", ("a@b", "c"), "a@b@c"),
+        (" taro\t\n", ("taro", "local.example"), "taro@local.example"),
     ],
 )
 def test_realms_as_a_real_postfix_splits_them(
@@ -101,9 +102,41 @@ def test_realms_as_a_real_postfix_splits_them(
 ) -> None:
     """Differential run against Postfix 3.7 with Cyrus 2.1.28: what saslauthd got, and sasl_username."""
     store = Store("s", Accepted(name, "s"))
+    store.answers = [Accepted(name.strip(), "s")]
     auth = Authenticator(settings(tmp_path, smtpd_sasl_local_domain="local.example"), conf(), [store])
     assert asyncio.run(plain(auth, name).step()) == Success(username)
     assert store.asked == [(*asked, "smtp")]
+
+
+def test_an_empty_realm_is_no_other_way_to_write_a_name(tmp_path: Path) -> None:
+    store = Store("s", Refused("nobody", "s"))
+    auth = Authenticator(settings(tmp_path, smtpd_sasl_local_domain="local.example"), conf(), [store])
+    assert isinstance(asyncio.run(plain(auth, "taro@").step()), Failure)
+    assert store.asked == [("taro@", "local.example", "smtp")], "never taro"
+
+
+def test_who_it_was_is_told_also_when_no_back_end_was_asked(tmp_path: Path) -> None:
+    store = Store("s", Accepted("taro", "s"))
+    seen: list[LoginRecord] = []
+    auth = Authenticator(settings(tmp_path), conf(), [store], on_login=seen.append)
+
+    async def scenario() -> None:
+        assert isinstance(await plain(auth, "taro", " jiro").step(), Failure)
+        empty = auth.begin("PLAIN", b"\0taro\0", client_address="192.0.2.1", tls=False)
+        assert await empty.step() == Failure("empty password")
+        login = auth.begin("LOGIN", b"taro", client_address="192.0.2.1", tls=False)
+        await login.step()
+        assert await login.step(b"") == Failure("empty password")
+        assert isinstance(await plain(auth, "taro", " taro ").step(), Success)
+
+    asyncio.run(scenario())
+    assert [(record.username, record.reason) for record in seen] == [
+        ("taro", "taro may not act as jiro"),
+        ("taro", "empty password"),
+        ("taro", "empty password"),
+        ("taro", ""),
+    ]
+    assert store.asked == [("taro", "", "smtp")]
 
 
 def test_several_in_order(tmp_path: Path) -> None:

@@ -81,5 +81,9 @@ def test_pluginviewer(capsys: pytest.CaptureFixture[str]) -> None:
     assert pluginviewer.main(["-s", "-m", "PLAIN"]) == 0
     out = capsys.readouterr().out
     assert "PLAIN" in out and "noplaintext" not in out and "SCRAM" not in out
+    assert pluginviewer.main(["-c", "-m", "Plain login"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line.isupper()] == ["PLAIN", "LOGIN"]
+    assert pluginviewer.main(["-m", "NOPE"]) == pluginviewer.EX_USAGE
+    assert "NOPE" in capsys.readouterr().err
     assert pluginviewer.main([]) == 0
     assert "auxprop_plugin: sasldb sql ldapdb" in capsys.readouterr().out

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, Row
 from tayori.sasl.offer import ON_REQUEST
@@ -28,13 +29,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-s", dest="server", action="store_true", help="server side")
     parser.add_argument("-c", dest="client", action="store_true", help="client side")
     parser.add_argument("-a", dest="stores", action="store_true", help="stores of passwords")
-    parser.add_argument("-m", dest="mechanism", help="only this mechanism")
+    parser.add_argument("-m", dest="mechanism", help="only these mechanisms, in one word with blanks")
     try:
         options = parser.parse_args(argv)
     except SystemExit as stop:
         return EX_USAGE if stop.code else 0
     everything = not (options.server or options.client or options.stores)
-    rows = [row for row in MECHANISMS.values() if options.mechanism in (None, row.name, row.name.lower())]
+    named = (options.mechanism or "").upper().split()
+    unknown = [word for word in named if word not in MECHANISMS]
+    if unknown:
+        print(f"pluginviewer: {unknown[0]}: tayori does not know this mechanism", file=sys.stderr)
+        return EX_USAGE
+    rows = [row for row in MECHANISMS.values() if not named or row.name in named]
     for wanted, title in ((options.server, "Server mechanisms"), (options.client, "Client mechanisms")):
         if wanted or everything:
             print(f"{title}:")

@@ -6,6 +6,7 @@ tayori sasldblistusers2 [-v] [[-f] FILE]
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from tayori import __version__
@@ -26,8 +27,12 @@ def main(argv: list[str]) -> int:
     if options.version:
         print(f"tayori {__version__}")
         return 0
+    path = options.flagged or options.file
+    if not os.path.exists(path):
+        print(f"sasldblistusers2: {path}: there is no such file", file=sys.stderr)
+        return EX_DATAERR
     try:
-        for user, realm, name in sasldb.users(options.flagged or options.file):
+        for user, realm, name in sasldb.users(path):
             print(f"{user}@{realm}: {name}")
     except (sasldb.SasldbError, OSError) as error:
         print(f"sasldblistusers2: {error}", file=sys.stderr)

@@ -28,6 +28,7 @@ from tayori.sasl.verifiers.base import Accepted, Refused, TryLater
 
 MAX_RESPONSE = 65_536  # bytes of one decoded response; Kerberos tokens with group lists are the largest
 MAX_NAME = 1_024  # bytes of a name; Cyrus allows 256 and a realm
+BLANKS = " \t\n\v\f\r"  # around a name they are no part of it, as in Cyrus SASL: a telephone's keyboard adds one
 
 ServerDialogue = Generator[Step, Any, Success | Failure]
 ClientDialogue = Generator[bytes | None, bytes, None]
@@ -257,8 +258,8 @@ def utf8(data: bytes, what: str) -> str:
 
 
 def name(data: bytes, what: str = "user name") -> str:
-    """Decode a login name: UTF-8, not empty, bounded, without control characters."""
-    text = utf8(data, what)
+    """Decode a login name: UTF-8, not empty, bounded, without control characters and blanks around it."""
+    text = utf8(data, what).strip(BLANKS)
     if not text:
         raise Broken(f"{what} is empty")
     if len(data) > MAX_NAME:
@@ -287,6 +288,7 @@ def acting_as(username: str, authzid: str, authcid: str, realm: str = "") -> Suc
 
     `realm` (smtpd_sasl_local_domain) is what a name without "@" stands for.
     """
-    if authzid and full(authzid, realm) not in (full(authcid, realm), full(username, realm)):
-        return Failure(f"{authcid} may not act as {authzid}")
+    wanted = authzid.strip(BLANKS)
+    if wanted and full(wanted, realm) not in (full(authcid, realm), full(username, realm)):
+        return Failure(f"{authcid} may not act as {authzid}", username=authcid)
     return Success(username)

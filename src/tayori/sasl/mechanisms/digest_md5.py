@@ -111,7 +111,8 @@ def _secret(answer: Secret, fields: Fields) -> bytes | None:
 def _verify(context: ServerContext, fields: Fields, nonce: str) -> ServerDialogue:
     """Check the response, prove ourselves with rspauth, and remember the nonce."""
     realm = fields["realm"]
-    answer = yield FetchSecret(fields["username"], WANTED, realm)
+    authcid = name(fields["username"].encode())  # the proof is made with the name as it was sent
+    answer = yield FetchSecret(authcid, WANTED, realm)
     # a name that does not exist costs the same work
     secret = _secret(answer if isinstance(answer, Secret) else NOBODY, fields)
     right = proof(secret or bytes(16), fields, nonce, "AUTHENTICATE")
@@ -120,10 +121,10 @@ def _verify(context: ServerContext, fields: Fields, nonce: str) -> ServerDialogu
     if refused:
         return refused
     if secret is None:
-        return Failure(f"no plain password is stored for {fields['username']}, as DIGEST-MD5 needs")
+        return Failure(f"no plain password is stored for {authcid}, as DIGEST-MD5 needs")
     if not same:
         return Failure("wrong password")
-    result = acting_as(answer.username or fields["username"], fields.get("authzid", ""), fields["username"])
+    result = acting_as(answer.username or authcid, fields.get("authzid", ""), authcid)
     if isinstance(result, Failure):
         return result
     if context.nonces is not None:
@@ -133,9 +134,17 @@ def _verify(context: ServerContext, fields: Fields, nonce: str) -> ServerDialogu
     return result
 
 
+def _repeated(initial: bytes, context: ServerContext) -> Fields:
+    """The fields of an initial response; none when it cannot be one, which Cyrus SASL answers by a challenge."""
+    try:
+        return _checked(initial, context)
+    except Broken:
+        return {}
+
+
 def _again(context: ServerContext, fields: Fields) -> bool:
     """Whether an initial response carries on with a nonce that logged in here, at the very next count."""
-    if context.nonces is None:
+    if context.nonces is None or not fields:
         return False
     due = context.nonces.expects(fields["nonce"], fields["username"], fields["realm"], context.clock())
     return due > 0 and fields["nc"].lower() == f"{due:08x}"
@@ -145,10 +154,10 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
     """A challenge and its answer; or a repeated login by initial response, when its nonce-count is the next."""
     stale = False
     if initial:
-        fields = _checked(initial, context)
+        fields = _repeated(initial, context)
         if _again(context, fields):
             return (yield from _verify(context, fields, fields["nonce"]))
-        stale = True
+        stale = bool(fields)
     nonce = base64.b64encode(context.random(24)).decode()
     fields = _checked((yield Challenge(_challenge(context, nonce, stale))), context)
     if not hmac.compare_digest(fields["nonce"].encode(), nonce.encode()):

@@ -6,7 +6,6 @@ Old clients compare the prompts, so they are those of Cyrus SASL: "Username:" an
 from __future__ import annotations
 
 from tayori.sasl.mechanisms.base import (
-    Broken,
     ClientContext,
     ClientDialogue,
     ClientTalk,
@@ -18,7 +17,7 @@ from tayori.sasl.mechanisms.base import (
     refusal,
     utf8,
 )
-from tayori.sasl.steps import Challenge, CheckPassword, SaslError
+from tayori.sasl.steps import Challenge, CheckPassword, Failure, SaslError
 
 
 def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
@@ -28,7 +27,7 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
     authcid = name(given)
     password = utf8(secret, "password")
     if not password:
-        raise Broken("empty password")
+        return Failure("empty password", username=authcid)
     verdict = yield CheckPassword(authcid, password, "", context.realm)
     return refusal(verdict) or acting_as(verdict.username, "", authcid)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tayori.sasl.mechanisms.base import (
+    BLANKS,
     Broken,
     ClientContext,
     ClientDialogue,
@@ -25,13 +26,13 @@ def serve(context: ServerContext, initial: bytes | None) -> ServerDialogue:
     parts = response.split(b"\0")
     if len(parts) != 3:
         raise Broken(f"PLAIN needs two NULs, got {len(parts) - 1}")
-    authzid = utf8(parts[0], "authorisation name")
+    authzid = utf8(parts[0], "authorisation name").strip(BLANKS)
     authcid = name(parts[1])
     password = utf8(parts[2], "password")
     if not password:
-        raise Broken("empty password")
+        return Failure("empty password", username=authcid)
     if authzid and full(authzid, context.realm) != full(authcid, context.realm):
-        return Failure(f"{authcid} may not act as {authzid}")
+        return Failure(f"{authcid} may not act as {authzid}", username=authcid)
     verdict = yield CheckPassword(authcid, password, authzid, context.realm)
     return refusal(verdict) or acting_as(verdict.username, authzid, authcid, context.realm)
 

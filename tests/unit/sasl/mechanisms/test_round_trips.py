@@ -301,3 +301,23 @@ def test_secrets_stay_out_of_reprs() -> None:
     shown = f"{step!r} {client_context(token='token-of-taro')!r} {Secret({'userPassword': b'himitsu'})!r}"
     assert "himitsu" not in shown
     assert "token-of" not in shown
+
+
+@pytest.mark.parametrize("mechanism", [name for name in PASSWORDS if not name.endswith("-PLUS")])
+def test_blanks_around_a_name_are_no_part_of_it(mechanism: str) -> None:
+    """As Cyrus SASL 2.1.28: a telephone's keyboard puts one behind each word. Inside they count, and so in passwords."""
+    row = MECHANISMS[mechanism]
+
+    def outcome(user: str, password: str = "himitsu") -> object:
+        return login(row.server(server_context()), row.client(client_context(user, password)), USERS)
+
+    assert outcome("taro ") == outcome(" taro") == Success("taro")
+    assert isinstance(outcome("ta ro"), Failure) and isinstance(outcome(" "), Failure)
+    assert isinstance(outcome("taro", "himitsu "), Failure)
+
+
+@pytest.mark.parametrize("initial", [b"x", b"garbage,", b'username="taro"', b"\xff"])
+def test_digest_md5_answers_a_broken_initial_response_by_a_challenge(initial: bytes) -> None:
+    """As Cyrus SASL 2.1.28; it is not stale, for there was no nonce."""
+    step = MECHANISMS["DIGEST-MD5"].server(server_context(nonces=Nonces())).next(initial)
+    assert isinstance(step, Challenge) and b"nonce=" in step.data and b"stale" not in step.data

@@ -42,8 +42,8 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
         external=session.external,
         server_address=session.client.server_address,
     )
-    framing = session.framing
-    framing.line_limit = session.options.sasl_response_limit
+    framing, limit = session.framing, session.options.sasl_response_limit
+    framing.line_limit = limit - 1  # as in Postfix, a line of the limit itself is too long
     try:
         step: Challenge | Success | Failure = exchange.refuse(broken) if broken else await exchange.step(None)
         while isinstance(step, Challenge):
@@ -51,11 +51,11 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
             line = await session.read_line()
             if line.text == b"*":
                 exchange.cancel()
-                session.note(f"warning: {session.peer}: SASL {name} authentication aborted by the client")
+                session.note(f"warning: {session.peer}: SASL {name} authentication aborted")
                 return ABORTED
             if line.overlong:
                 exchange.cancel()
-                session.note(f"warning: {session.peer}: SASL {name} response longer than {framing.line_limit}")
+                session.note(f"warning: {session.peer}: SASL {name} response longer than {limit}")
                 return TOO_LONG
             response, broken = _decode(line.text)
             step = exchange.refuse(broken) if broken else await exchange.step(response)
@@ -92,7 +92,7 @@ def _decode(word: bytes) -> tuple[bytes, str]:
     if word == b"=":
         return b"", ""
     try:
-        return base64.b64decode(word.strip(), validate=True), ""
+        return base64.b64decode(word, validate=True), ""
     except (binascii.Error, ValueError):
         return b"", "malformed base64 from the client"
 
@@ -103,8 +103,8 @@ def _ended(session: Session, name: str, step: Success | Failure, record: LoginRe
         session.login = LoginFacts(step.username, name)
         return SUCCESS
     if not record.quiet:
-        shown = f", sasl_username={one_word(record.username)}" if record.username else ""
-        session.note(f"warning: {session.peer}: SASL {name} authentication failed: {step.why}{shown}")
+        shown = one_word(record.username) if record.username else "(unavailable)"
+        session.note(f"warning: {session.peer}: SASL {name} authentication failed: {step.why}, sasl_username={shown}")
     session.trail.login_failed(name, record.username, step.why)
     if step.temporary:
         return TEMPORARY
