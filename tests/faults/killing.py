@@ -98,6 +98,10 @@ class Load:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), name="senders")
 
+    def envelope(self, number: int) -> tuple[str, tuple[str, ...]]:
+        """Sender and recipients of one message."""
+        return "sender@elsewhere.example", recipients_of(number)
+
     def __enter__(self) -> Load:
         self._thread.start()
         return self
@@ -154,9 +158,10 @@ class Load:
             if self._stop.is_set():
                 break
             number = self.account.number()
-            if not await ask("MAIL FROM:<sender@elsewhere.example>", "250"):
+            sender, recipients = self.envelope(number)
+            if not await ask(f"MAIL FROM:<{sender}>", "250"):
                 continue
-            taken = [await ask(f"RCPT TO:<{address}>", "250") for address in recipients_of(number)]
+            taken = [await ask(f"RCPT TO:<{address}>", "250") for address in recipients]
             if not all(taken):
                 await ask("RSET", "250")
                 continue

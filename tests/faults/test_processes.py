@@ -16,6 +16,7 @@ import pytest
 
 from support.ports import free_port
 from support.server import Server, read_replies
+from tayori.programs.daemons.master import Child, Master
 
 
 @pytest.fixture
@@ -239,3 +240,16 @@ def test_a_killed_retired_worker_frees_its_mail(server: Server) -> None:
     assert server.send("a@b.example", "taro@example.com").startswith("250")
     server.wait_mail("taro")
     assert len(server.children("worker")) == len(old)
+
+
+def test_an_errand_that_fails_is_sent_again() -> None:
+    """Else what a retired worker held when it died would wait for the next start."""
+    master = Master.__new__(Master)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(1)
+    master.children = {pid: Child(pid, "release", 5, retired=True)}
+    master.stopping, master.wanted, master.leaving = False, [], set()
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    master._reap()
+    assert [(want.kind, want.number) for want in master.wanted] == [("release", 5)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -226,3 +227,21 @@ def test_two_workers_take_turns(tmp_path: Path) -> None:
         await two.stop()
 
     asyncio.run(main())
+
+
+def test_what_is_accepted_last_is_freed_too(tmp_path: Path) -> None:
+    """A worker that ends must own nothing: nobody would look for its messages."""
+    numbers: list[int] = []
+
+    async def main() -> None:
+        queue = SqliteQueue(str(tmp_path), 5)
+        await queue.start()
+        numbers.append(queue.next_number())
+        queue.accept(message(numbers[0]))
+        await queue.stop()
+        assert queue.released
+
+    asyncio.run(main())
+    store = Store(tmp_path)
+    assert [one.number for one in store.claim(time.time(), 9, 6)] == numbers
+    store.close()
