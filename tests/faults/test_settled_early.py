@@ -172,3 +172,32 @@ def test_a_command_that_has_run_does_not_run_again(tmp_path: Path) -> None:
         os.kill(worker, signal.SIGKILL)
         empty(server)
         assert sorted(runs.read_text().split()) == ["one", "two"]
+
+
+def test_what_waits_for_its_turn_is_not_begun_for_the_dead(tmp_path: Path) -> None:
+    runs, done = tmp_path / "open" / "runs", tmp_path / "open" / "done"
+    runs.parent.mkdir()
+    runs.parent.chmod(0o777)
+    files = {"aliases": f'slow: "|echo run >>{runs}; while ! test -e {done}; do sleep 0.1; done"\n'}
+    settings = {
+        **FAST,
+        "alias_maps": f"hash:{tmp_path}/conf/aliases",
+        "local_destination_concurrency_limit": "1",
+    }
+    with Server(tmp_path, settings, files=files) as server:
+        for _ in range(2):
+            assert server.send("s@example.com", "slow@example.com").startswith("250")
+        until("the first command", server, runs.exists)
+        threading.Event().wait(0.5)  # the second order comes meanwhile; sooner, and this test only sees less
+        assert server.process is not None
+        master = server.process.pid
+        os.kill(master, signal.SIGSTOP)
+        try:
+            server.kill("worker")
+            done.touch()
+            threading.Event().wait(1.0)
+            assert runs.read_text() == "run\n"
+        finally:
+            os.kill(master, signal.SIGCONT)
+        empty(server)
+        assert runs.read_text() == "run\nrun\n"

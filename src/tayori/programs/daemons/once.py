@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+Asker = Callable[[], bool]
 MOST = 10_000
 """Answers that are remembered."""
 
@@ -20,17 +21,22 @@ class Once(Generic[T]):
 
     def __init__(self, keeps: Callable[[T], bool], most: int = MOST) -> None:
         self._keeps, self._most = keeps, most
-        self._running: dict[Hashable, asyncio.Future[T]] = {}
+        self._running: dict[Hashable, tuple[asyncio.Future[T], list[Asker]]] = {}
         self._done: dict[Hashable, T] = {}
 
-    async def do(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """The answer of `work`, or of the same `key` before. Raises what `work` does."""
+    async def do(self, key: Hashable, gone: Asker, work: Callable[[Callable[[], bool]], Awaitable[T]]) -> T:
+        """The answer of `work`, or of the same `key` before. `gone`: whether who asks is dead; `work` is given a
+        function that says whether anybody waits still, to be asked before what cannot be undone. Raises what `work`
+        does."""
         if key in self._done:
             return self._done[key]
-        running = self._running.get(key)
-        if running is not None:
+        if key in self._running:
+            running, askers = self._running[key]
+            askers.append(gone)
             return await asyncio.shield(running)
-        running = self._running[key] = asyncio.ensure_future(work())
+        askers = [gone]
+        running = asyncio.ensure_future(work(lambda: not all(dead() for dead in askers)))
+        self._running[key] = running, askers
         try:
             answer = await running
         finally:

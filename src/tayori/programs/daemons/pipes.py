@@ -280,11 +280,13 @@ async def _one(
             answer = await _expanded(job, special)
         elif job.order:
             order = _order(job.order)
-            answer = await once.do(_key_of(order), lambda: _ordered(order, special, data))
+            answer = await once.do(
+                _key_of(order), stream.hung_up, lambda wanted: _ordered(order, special, data, wanted)
+            )
         else:
             who = tuple((recipient.n, recipient.origin, recipient.address) for recipient in job.recipients)
             key = (job.queue_id, job.transport, job.nexthop, who)
-            answer = await once.do(key, lambda: _piped(job, agent, data))
+            answer = await once.do(key, stream.hung_up, lambda _: _piped(job, agent, data))
         stream.write(ipc.pack(msgspec.msgpack.encode(answer)))
         await stream.drain()
     except (ipc.BadFrame, msgspec.DecodeError, OSError, TimeoutError, Unreadable, ValueError) as error:
@@ -300,8 +302,8 @@ def _key_of(order: Order) -> Hashable:
     return order.number, recipient.origin or recipient.n, encoded(order.start, order.leaf)
 
 
-async def _ordered(order: Order, special: Special, data: Content) -> Answer:
-    return Answer({0: _row(await special.run(order, data))})
+async def _ordered(order: Order, special: Special, data: Content, wanted: Callable[[], bool]) -> Answer:
+    return Answer({0: _row(await special.run(order, data, wanted))})
 
 
 async def _piped(job: Job, agent: Runner, data: Content) -> Answer:

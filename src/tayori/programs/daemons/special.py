@@ -8,7 +8,7 @@ can, but no command of its own. It lives in the pipe process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -208,8 +208,9 @@ class Special:
         leaf = order.leaf if order.leaf is not None else next(iter(leaves), None)
         return leaf if leaf in leaves and isinstance(leaf, Command | File) else GONE
 
-    async def run(self, order: Order, content: Content) -> DeliveryOutcome:
-        """Run the command or write the file, as whom the place that names it says."""
+    async def run(self, order: Order, content: Content, wanted: Callable[[], bool] = lambda: True) -> DeliveryOutcome:
+        """Run the command or write the file, as whom the place that names it says. `wanted`: whether anybody waits
+        for that when its turn comes."""
         leaf = await self.chosen(order)
         if not isinstance(leaf, Command | File):
             return leaf
@@ -221,6 +222,8 @@ class Special:
         letter = self._letter(order, leaf)
         if isinstance(leaf, Command):
             async with self._turns.of(order.start.address.lower()):
+                if not wanted():
+                    return DeferredDelivery("nobody waits for it any more", "4.3.0", "local")
                 return await self._commands.deliver(leaf.text, letter, content, account, user)
         sender = quote(letter.sender) if letter.sender else ""
         target = Target(
