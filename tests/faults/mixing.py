@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from faults.killing import NUMBER, SETTINGS, Account, Load, Reader, rows, wait_idle
+from faults.killing import NUMBER, SETTINGS, Account, Load, Reader, body_of, rows, wait_idle
 from support.server import COMMAND, Server
 from support.sink import Sink
 
@@ -182,7 +182,7 @@ class House:
             ("box2", self.place / "box2"),
             ("vbox", self.server.root / "virtual" / "vbox"),
         ):
-            out[name] = Counter(int(n) for n in ID.findall(path.read_bytes())) if path.exists() else Counter()
+            out[name] = whole(path.read_bytes()) if path.exists() else Counter()
         for name in ("mix", "own", "forward"):
             out[f"command {name}"] = Counter(int(n) for n in (self.place / f"ran {name}").read_text().split())
         for message in (*self.smtp.messages, *self.lmtp.messages):
@@ -191,6 +191,18 @@ class House:
             for name in message.recipients:
                 out.setdefault(f"far {name}", Counter())[int(got[1])] += 1
         return out
+
+
+def whole(box: bytes) -> Counter[int]:
+    """The messages of an mbox file but for those that a kill has cut off and that others stand behind."""
+    found: Counter[int] = Counter()
+    for message in re.split(rb"(?m)^From .*\n", box):
+        head, _, rest = message.partition(b"\n\n")
+        number = NUMBER.search(head)
+        body = body_of(int(number[1])).replace(b"\r\n", b"\n") if number is not None else b""
+        if number is not None and rest == body + b"\n":
+            found[int(number[1])] += 1
+    return found
 
 
 def check(account: Account, house: House, trouble: Counter[str]) -> str:

@@ -101,10 +101,7 @@ def _dotlock(place: Place, stale: int) -> str:
     path = f"{place.path}.lock"
     for _ in range(2):
         try:
-            fd = os.open(path, _DOTLOCK, 0o600)
-            with contextlib.suppress(OSError):
-                os.write(fd, b"%s %d\n" % (_here(), os.getpid()))
-            os.close(fd)
+            _make(path)
             return path
         except FileExistsError:
             try:
@@ -119,6 +116,27 @@ def _dotlock(place: Place, stale: int) -> str:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     raise Busy(f"unable to create lock file {path}: File exists")
+
+
+def _make(path: str) -> None:
+    """The lock file with its words in it from the first moment, where the file system can do that: who is killed in
+    between must be known, too. Raises OSError."""
+    linked = True
+    try:
+        fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+        linked = False
+        fd = os.open(path, _DOTLOCK, 0o600)
+    try:
+        with contextlib.suppress(OSError):
+            os.write(fd, b"%s %d\n" % (_here(), os.getpid()))
+        if linked:
+            # with a folder, though the path is absolute, link(2) becomes linkat(2), which follows
+            os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd)
+    finally:
+        os.close(fd)
 
 
 @functools.cache
@@ -241,6 +259,9 @@ def _locked(
                 return Result(target.n, "sent", "2.0.0", _sent(place))
             os.ftruncate(fd, end)
         size = end
+        if end and os.pread(fd, 1, end - 1) != b"\n":
+            # half a message, as a kill leaves it, must not swallow the next one
+            durable.write(fd, b"\n\n")
         for data in pieces():
             size += len(data)
             if place.limit and size > place.limit:

@@ -189,7 +189,21 @@ def test_only_ones_own_beginning_is_taken_away(tmp_path: Path) -> None:
     other = box.read_bytes()[:-4]
     box.write_bytes(other)
     assert deliver(box, recovered=True).status == "sent"
-    assert box.read_bytes().startswith(other + b"From MAILER-DAEMON  ")
+    assert box.read_bytes().startswith(other + b"\n\nFrom MAILER-DAEMON  "), "and it swallows nothing"
+
+
+def test_a_lock_says_from_the_first_moment_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process killed in link(2), or before it, leaves no lock that says nothing."""
+    seen: list[bool] = []
+
+    def link(*words: object, **more: object) -> None:
+        seen.append((tmp_path / "u.lock").exists())
+        raise FileExistsError
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(mbox.Busy):
+        deliver(tmp_path / "u", body=b"x\n")
+    assert seen and not any(seen)
 
 
 def test_the_lock_of_a_killed_process_is_not_waited_for(tmp_path: Path) -> None:
