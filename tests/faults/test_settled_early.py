@@ -98,15 +98,21 @@ def test_the_groups_of_one_next_hop(tmp_path: Path) -> None:
     assert got[names[4]] in (1, 2), "its answer was never heard"
 
 
+def reloaded(server: Server, gate: Gate) -> int:
+    """Reload in the middle of a delivery to the slow next hop; the number of the old worker."""
+    assert server.send("s@example.com", "b@slow.example").startswith("250")
+    assert gate.reached.wait(10)
+    (old,) = server.children("worker")
+    assert server.command("reload", "-c", str(server.conf)).returncode == 0
+    until("a new worker", server, lambda: set(server.children("worker")) - {old})
+    return old
+
+
 def test_a_reload_lets_a_delivery_come_to_its_end(tmp_path: Path) -> None:
     """Longer than a stop would wait (worker.DRAIN_SECONDS)."""
     gate = Gate()
     with two_hops(tmp_path, gate) as (server, _, slow):
-        assert server.send("s@example.com", "b@slow.example").startswith("250")
-        assert gate.reached.wait(10)
-        (old,) = server.children("worker")
-        assert server.command("reload", "-c", str(server.conf)).returncode == 0
-        until("a new worker", server, lambda: set(server.children("worker")) - {old})
+        old = reloaded(server, gate)
         threading.Event().wait(5.5)
         gate.opened.set()
         empty(server)
@@ -118,11 +124,7 @@ def test_a_reload_lets_a_delivery_come_to_its_end(tmp_path: Path) -> None:
 def test_a_stop_does_not_wait_for_a_retired_worker(tmp_path: Path) -> None:
     gate = Gate()
     with two_hops(tmp_path, gate) as (server, _, slow):
-        assert server.send("s@example.com", "b@slow.example").startswith("250")
-        assert gate.reached.wait(10)
-        (old,) = server.children("worker")
-        assert server.command("reload", "-c", str(server.conf)).returncode == 0
-        until("a new worker", server, lambda: set(server.children("worker")) - {old})
+        reloaded(server, gate)
         assert server.stop(15) == 0
         gate.opened.set()
         server.start()

@@ -43,6 +43,6 @@ def effect_line(effect: Effect, facts: Facts, peer: str = "", stage: str = "") -
     return _line(KINDS.get(effect.kind, effect.kind.lower()), effect.log, facts, peer, stage)
 
 
-def refusal_line(facts: Facts, peer: str, stage: str, text: str) -> str:
+def refusal_line(facts: Facts, text: str, peer: str = "", stage: str = "") -> str:
     """`ID: reject: END-OF-MESSAGE from …: TEXT; from=<…> …`, of what no restriction refused."""
     return _line("reject", text, facts, peer, stage)

@@ -54,6 +54,18 @@ def running(*command: str, log: Path | None = None, **more: object) -> Iterator[
 
 
 @contextmanager
+def postfix_started(folder: Path, port: int) -> Iterator[int]:
+    """A real Postfix with the configuration in `folder`, answering on `port`."""
+    command = [require("postfix"), "-c", str(folder)]
+    subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60)
+    try:
+        wait_for(lambda: connects(port))
+        yield port
+    finally:
+        subprocess.run([*command, "stop"], capture_output=True, timeout=60)
+
+
+@contextmanager
 def short_folder(owner: str = "") -> Iterator[Path]:
     """A folder with a path short enough for a socket, readable for others."""
     path = Path(tempfile.mkdtemp(prefix="ty"))

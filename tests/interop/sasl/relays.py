@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.sasl import backends, matrix, pki, servers
-from interop.sasl.peers import PASSWORD, connects, running, short_folder, wait_for
+from interop.sasl.peers import PASSWORD, connects, postfix_started, running, short_folder, wait_for
 from support.kdc import Kdc
 from support.peers import missing, need_root, require
 from support.ports import free_port
@@ -152,7 +152,8 @@ def means() -> Iterator[Means]:
 def postfix(given: Means) -> Iterator[int]:
     """The port of a Postfix whose passwords are in sasldb2 and whose tickets are checked with its own keytab."""
     need_root("Postfix")
-    program, maker = require("postfix"), require("saslpasswd2", "sasl2-bin")
+    require("postfix")
+    maker = require("saslpasswd2", "sasl2-bin")
     folder, env = given.folder, given.kdc.env
     for name in ("etc/sasl", "q", "d"):
         (folder / name).mkdir(parents=True)
@@ -168,13 +169,8 @@ def postfix(given: Means) -> Iterator[int]:
         f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {file}\nmech_list: {names}\n"
         f"keytab: {given.kdc.keytab_path}\n"
     )
-    command = [program, "-c", str(folder / "etc")]
-    subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60)
-    try:
-        wait_for(lambda: connects(port))
+    with postfix_started(folder / "etc", port):
         yield port
-    finally:
-        subprocess.run([*command, "stop"], capture_output=True, timeout=60)
 
 
 @contextmanager

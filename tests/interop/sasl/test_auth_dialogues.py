@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.sasl.peers import PASSWORD, connects, short_folder, wait_for
+from interop.sasl.peers import PASSWORD, postfix_started, short_folder
 from interop.sasl.test_postfix import MAIN, MASTER
 from support.peers import need_root, require
 from support.ports import free_port
@@ -145,7 +145,7 @@ def replies(port: int, lines: list[Line]) -> list[str]:
 
 @contextmanager
 def real_postfix(conf: str) -> Iterator[int]:
-    program = require("postfix")
+    require("postfix")
     with short_folder() as folder:
         for name in ("etc/sasl", "q", "d"):
             (folder / name).mkdir(parents=True)
@@ -155,13 +155,8 @@ def real_postfix(conf: str) -> Iterator[int]:
         (folder / "etc/main.cf").write_text(MAIN.format(folder=folder, log=folder / "log") + more)
         (folder / "etc/master.cf").write_text(MASTER.format(port=port))
         (folder / "etc/sasl/smtpd.conf").write_text(conf)
-        command = [program, "-c", str(folder / "etc")]
-        subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60)
-        try:
-            wait_for(lambda: connects(port))
+        with postfix_started(folder / "etc", port):
             yield port
-        finally:
-            subprocess.run([*command, "stop"], capture_output=True, timeout=60)
 
 
 @pytest.mark.root

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.sasl.peers import connects, short_folder, wait_for
+from interop.sasl.peers import postfix_started, short_folder
 from support.peers import need_root, require
 from support.ports import free_port
 from support.server import STANDARD, Server
@@ -92,7 +92,7 @@ def services(folder: Path) -> str:
 @contextmanager
 def postfix(folder: Path, sinks: dict[str, Sink]) -> Iterator[tuple[int, Callable[[], str]]]:
     need_root("Postfix")
-    program = require("postfix")
+    require("postfix")
     for name in ("etc", "q", "d"):
         (folder / name).mkdir(parents=True)
     subprocess.run(["chown", "postfix", str(folder / "d")], check=True)
@@ -105,13 +105,8 @@ def postfix(folder: Path, sinks: dict[str, Sink]) -> Iterator[tuple[int, Callabl
     (folder / "etc/master.cf").write_text(MASTER.format(port=port) + services(folder / "d"))
     lines = (f"{name} = {value}\n" for name, value in {**main_cf(sinks), **own}.items())
     (folder / "etc/main.cf").write_text("".join(lines))
-    command = [program, "-c", str(folder / "etc")]
-    subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60)
-    try:
-        wait_for(lambda: connects(port))
+    with postfix_started(folder / "etc", port):
         yield port, lambda: log.read_text() if log.exists() else ""
-    finally:
-        subprocess.run([*command, "stop"], capture_output=True, timeout=60)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.sasl.peers import PASSWORD, connects, short_folder, tayori_saslauthd, wait_for
+from interop.sasl.peers import PASSWORD, postfix_started, short_folder, tayori_saslauthd, wait_for
 from support.peers import need_root, require
 from support.ports import free_port
 from tayori.sasl.accounts import AccountFile
@@ -48,7 +48,7 @@ postlog unix-dgram n - n - 1 postlogd
 @pytest.fixture
 def postfix() -> Iterator[tuple[Path, int]]:
     need_root("Postfix")
-    program = require("postfix")
+    require("postfix")
     with short_folder() as folder:
         for name in ("etc/sasl", "q", "d", "s"):
             (folder / name).mkdir(parents=True)
@@ -59,13 +59,8 @@ def postfix() -> Iterator[tuple[Path, int]]:
         (folder / "etc/sasl/smtpd.conf").write_text(
             f"pwcheck_method: saslauthd\nsaslauthd_path: {folder}/s/mux\nmech_list: plain login\n"
         )
-        command = [program, "-c", str(folder / "etc")]
-        subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60)
-        try:
-            wait_for(lambda: connects(port))
+        with postfix_started(folder / "etc", port):
             yield folder, port
-        finally:
-            subprocess.run([*command, "stop"], capture_output=True, timeout=60)
 
 
 GOOD = (235, "2.7.0 Authentication successful")

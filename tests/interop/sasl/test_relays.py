@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from interop.sasl import backends, matrix, relays, servers
-from interop.sasl.peers import PASSWORD, connects, wait_for
+from interop.sasl.peers import PASSWORD, connects, postfix_started, wait_for
 from interop.sasl.relays import Means
 from support.peers import missing, need_root, require
 from support.ports import free_port
@@ -108,7 +108,8 @@ def tayori(given: Means, tmp_path: Path) -> Iterator[Server]:
 @contextmanager
 def postfix(given: Means, relay: int) -> Iterator[int]:
     """Mail for MECHANISM.good goes to `relay` with a login by that mechanism; for MECHANISM.bad with a wrong one."""
-    program, folder, port = require("postfix"), given.folder, free_port()
+    require("postfix")
+    folder, port = given.folder, free_port()
     for name in ("petc", "pq", "pd"):
         (folder / name).mkdir()
     subprocess.run(["chown", "postfix", str(folder / "pd")], check=True)
@@ -125,13 +126,8 @@ def postfix(given: Means, relay: int) -> Iterator[int]:
     main = MAIN.format(folder=folder, env=env, transports=", ".join(transports))
     (folder / "petc/main.cf").write_text(main)
     (folder / "petc/master.cf").write_text(MASTER.format(port=port) + services)
-    command = [program, "-c", str(folder / "petc")]
-    subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60)
-    try:
-        wait_for(lambda: connects(port))
+    with postfix_started(folder / "petc", port):
         yield port
-    finally:
-        subprocess.run([*command, "stop"], capture_output=True, timeout=60)
 
 
 def test_postfix_relays_through_tayori(given: Means, tayori: Server) -> None:

@@ -319,16 +319,13 @@ class Dispatcher:
                 ended.append(_at_once(recipient, resolved, program))
             else:
                 remote[program, resolved.transport, resolved.nexthop].append(recipient)
-        if not remote:
-            if local or virtual:
-                ended += await self._safely(repeated(self._mailboxes, work, local, virtual, told), (*local, *virtual))
-            return ended
         routes = [
-            self._safely(self._remote.deliver(work, program, transport, nexthop, some, told), some)
+            self._safely(work, self._remote.deliver(work, program, transport, nexthop, some, told), some)
             for (program, transport, nexthop), some in remote.items()
         ]
         if local or virtual:
-            routes.append(self._safely(repeated(self._mailboxes, work, local, virtual, told), (*local, *virtual)))
+            boxes = repeated(self._mailboxes, work, local, virtual, told)
+            routes.append(self._safely(work, boxes, (*local, *virtual)))
         if len(routes) == 1:
             return ended + await routes[0]
 
@@ -339,12 +336,14 @@ class Dispatcher:
             ended += part
         return ended
 
-    async def _safely(self, route: Awaitable[list[Ended]], recipients: Sequence[Recipient]) -> list[Ended]:
+    async def _safely(
+        self, work: Work, route: Awaitable[list[Ended]], recipients: Sequence[Recipient]
+    ) -> list[Ended]:
         """A route that fails by a fault of ours must not hide what has become of the others."""
         try:
             return await route
         except Exception:
-            _log.exception("delivery failed unexpectedly; tried again later")
+            _log.exception("%s: delivery failed unexpectedly; tried again later", work.message.id)
             return [Ended(r, DeferredDelivery("internal error", "4.3.0"), "error") for r in recipients]
 
     async def _member(self, work: Work, recipient: Recipient, resolved: Resolved) -> list[Ended]:

@@ -6,6 +6,7 @@ and nothing of them may be taken for a command.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from tayori.programs.daemons.smtpd import data, large
@@ -27,7 +28,6 @@ class Incoming:
     def __init__(self, stray_cr: bool, line_limit: int, started: float) -> None:
         self.started = started
         self.failed = False
-        self.begun = False
         self.chunks = Chunks(stray_cr, line_limit)
         self._parts: list[bytes] = []
         self._held = 0
@@ -82,19 +82,19 @@ async def bdat(session: Session, argument: bytes) -> Reply | None:
         return say.NO_CHUNKING
     asked = chunk_of(argument)
     if asked is None:
-        identity = session.transaction.queue_id if session.transaction else ""
         shown = say.printable(b"BDAT " + argument[:100]).rstrip()
-        session.note(f"warning: {identity or 'NOQUEUE'}: malformed BDAT command syntax from {session.peer}: {shown}")
+        session.note(f"warning: {_identity(session)}: malformed BDAT command syntax from {session.peer}: {shown}")
         return say.BDAT_SYNTAX
     size, last = asked
-    if session.incoming is None:
-        session.incoming = Incoming(session.options.stray_cr, session.options.line_limit, session.now())
-    incoming = session.incoming
-    refusal = await _refusal(session, incoming, size, last)
+    first = session.incoming is None
+    incoming = session.incoming or Incoming(session.options.stray_cr, session.options.line_limit, session.now())
+    session.incoming = incoming
+    refusal = await _refusal(session, incoming, size, first, last)
     if refusal is None:
         refusal = await _take(session, incoming, size, last)
     else:
-        await _skip(session, size)
+        async for _ in _pieces(session, size):
+            pass
     if refusal is None:
         return await _finish(session, incoming) if last else say.chunk_taken(size)
     incoming.fail()
@@ -104,25 +104,28 @@ async def bdat(session: Session, argument: bytes) -> Reply | None:
     return refusal
 
 
-async def _refusal(session: Session, incoming: Incoming, size: int, last: bool) -> Reply | None:
+def _identity(session: Session) -> str:
+    """The message as the log calls it."""
+    return (session.transaction.queue_id if session.transaction else "") or "NOQUEUE"
+
+
+async def _refusal(session: Session, incoming: Incoming, size: int, first: bool, last: bool) -> Reply | None:
     """Why this chunk is not wanted, before it has come."""
     transaction, limit = session.transaction, session.options.size_limit
     if incoming.failed:
         return say.chunk_dropped(size)
-    identity = (transaction.queue_id if transaction else "") or "NOQUEUE"
     if not size and not last:
-        session.note(f"warning: {identity}: null BDAT request from {session.peer}")
+        session.note(f"warning: {_identity(session)}: null BDAT request from {session.peer}")
         return say.NULL_CHUNK
     if transaction is None:
         return say.NEED_RCPT
     if not transaction.recipients:
         return say.NO_VALID_RECIPIENTS
     if limit and size > limit - incoming.chunks.size:
-        session.note(f"warning: {identity}: BDAT request from {session.peer} exceeds message size limit")
+        session.note(f"warning: {_identity(session)}: BDAT request from {session.peer} exceeds message size limit")
         return say.CHUNK_TOO_LARGE
-    if incoming.begun:
+    if not first:
         return None
-    incoming.begun = True
     session.framing.bare = await session.bare_mode()
     return await data.refused(session)
 
@@ -130,35 +133,31 @@ async def _refusal(session: Session, incoming: Incoming, size: int, last: bool) 
 async def _take(session: Session, incoming: Incoming, size: int, last: bool) -> Reply | None:
     """Read a chunk; the reply when it cannot be kept, in which case it has been read nevertheless."""
     chunks, limit = incoming.chunks, session.options.size_limit
-    assert session.transaction is not None
-    identity = session.transaction.queue_id
     refusal: Reply | None = None
-    while size:
-        session.where = f"BDAT ({chunks.received} bytes)"
-        raw = session.framing.take_raw(size)
-        if not raw:
-            await session.input()
-            continue
-        size -= len(raw)
+    session.where = f"BDAT ({chunks.received} bytes)"
+    async for raw in _pieces(session, size):
         text = chunks.feed(raw)
+        session.where = f"BDAT ({chunks.received} bytes)"
         if refusal is None:
             refusal = await incoming.add(session, text)
-    session.where = f"BDAT ({chunks.received} bytes)"
     if refusal is not None:
         return refusal
     if limit and max(chunks.size, chunks.received) > limit:
-        session.note(f"warning: {identity}: queue file size limit exceeded")
+        session.note(f"warning: {_identity(session)}: queue file size limit exceeded")
         return say.BODY_TOO_LARGE
     if chunks.bare and not last and session.framing.bare == "reject":
         return data.bare_newline(session, "BDAT content")
     return None
 
 
-async def _skip(session: Session, size: int) -> None:
+async def _pieces(session: Session, size: int) -> AsyncIterator[bytes]:
+    """The next `size` bytes, as they come. Raises what `session.input` does."""
     while size:
         raw = session.framing.take_raw(size)
-        size -= len(raw)
-        if not raw:
+        if raw:
+            size -= len(raw)
+            yield raw
+        else:
             await session.input()
 
 

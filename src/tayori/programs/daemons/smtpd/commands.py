@@ -205,7 +205,9 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
                 return say.BAD_SIZE
             size = int(value[:20])
             if options.size_limit and size > options.size_limit:
-                session.note_refusal(session.facts(Stage.MAIL).at(Stage.MAIL, sender=path.address), say.TOO_LARGE)
+                session.note_refusal(
+                    session.facts(Stage.MAIL).at(Stage.MAIL, sender=path.address), str(session.soften(say.TOO_LARGE))
+                )
                 return say.TOO_LARGE
         elif keyword == "BODY" and value.upper() in ("7BIT", "8BITMIME"):
             body = value.upper()
@@ -226,7 +228,7 @@ def _mail_parameters(session: Session, path: Path) -> Transaction | Reply:
         else:
             return _unsupported(word)
     if options.minfree and not session.service.intake.room(size):
-        session.note_refusal(session.facts(Stage.MAIL), say.NO_SPACE)
+        session.note_refusal(session.facts(Stage.MAIL), str(say.NO_SPACE))
         session.note("warning: not enough free space in mail queue (queue_minfree)")
         return say.NO_SPACE
     return Transaction(path.address, size, body, utf8, auth, ret, envid)

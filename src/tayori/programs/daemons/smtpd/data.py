@@ -96,7 +96,7 @@ async def _receive(session: Session) -> Received:
 
 def bare_newline(session: Session, where: str) -> Reply:
     """The refusal of content with a bare LF in it (smtpd_forbid_bare_newline = reject)."""
-    session.note_content(where, "bare <LF> received")
+    session.note_refusal(session.facts(Stage.END_OF_DATA), "bare <LF> received", where)
     text = f"{session.options.hostname} Error: bare <LF> received"
     return Reply(session.options.bare_newline_code, "5.5.2", text)
 

@@ -111,7 +111,7 @@ class Session:
         """What restrictions may see now."""
         transaction = self.transaction
         # of several recipients none is "the" recipient of the content, as in Postfix
-        one = transaction is not None and stage in _CONTENT and len(transaction.recipients) == 1
+        of_content = transaction.recipients if transaction is not None and stage in _CONTENT else ()
         return Facts(
             client=self.client,
             stage=stage,
@@ -120,7 +120,7 @@ class Session:
             tls=self.tls,
             login=self.login,
             sender=transaction.sender if transaction else None,
-            recipient=transaction.recipients[0].address if transaction is not None and one else None,
+            recipient=of_content[0].address if len(of_content) == 1 else None,
             recipient_count=len(transaction.recipients) if transaction else 0,
             size=transaction.size if transaction else 0,
             queue_id=transaction.queue_id if transaction else "",
@@ -146,13 +146,9 @@ class Session:
         """The log's word for the stage: chunked content is judged as DATA and logged as BDAT."""
         return "BDAT" if self.incoming is not None and facts.stage is Stage.DATA else ""
 
-    def note_refusal(self, facts: Facts, reply: Reply) -> None:
-        """Log a refusal that no restriction made, as one of theirs."""
-        self.note(refusal_line(facts, self.peer, "", str(self.soften(reply))))
-
-    def note_content(self, where: str, text: str) -> None:
-        """Log a refusal of the content that no restriction made."""
-        self.note(refusal_line(self.facts(Stage.END_OF_DATA), self.peer, where, text))
+    def note_refusal(self, facts: Facts, text: str, stage: str = "") -> None:
+        """Log a refusal that no restriction made, as one of theirs. `stage` as in policy.log."""
+        self.note(refusal_line(facts, text, self.peer, stage))
 
     async def judge(
         self,
