@@ -46,7 +46,9 @@ def two_hops(root: Path, gate: Gate, **settings: str) -> Iterator[tuple[Server, 
 def dead(pid: int) -> bool:
     """Whether all threads have ended, and with them every descriptor is closed; nobody need have waited for it."""
     task = Path(f"/proc/{pid}/task")
-    return [path.name for path in task.iterdir()] == [str(pid)] and "\nState:\tZ" in (task.parent / "status").read_text()
+    return [path.name for path in task.iterdir()] == [str(pid)] and "\nState:\tZ" in (
+        task.parent / "status"
+    ).read_text()
 
 
 def empty(server: Server) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
+from tayori.rewrite.form import Form
+
+NAME = "Mail Delivery System"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class BounceOptions:
     """`warning` and `lifetime` are seconds; `size_limit` is bytes, 0 for none; addresses are complete."""
 
     hostname: str = "localhost"
-    origin: str = "localhost"
+    reporter: str = "Mail Delivery System <MAILER-DAEMON@localhost>"
+    """The From of a report."""
     mail_name: str = "Postfix"
     size_limit: int = 50_000
     double_bounce: str = "double-bounce@localhost"
@@ -33,8 +35,9 @@ class BounceOptions:
     def of(cls, settings: Settings) -> BounceOptions:
         """Raises ConfigError."""
         hostname = settings.text("myhostname")
-        origin = _origin(settings)
-
+        origin = settings.text("myorigin")
+        daemon = Form(settings).envelope("MAILER-DAEMON")
+        obsolete = settings.text("header_from_format") == "obsolete"
         written: dict[str, str] = {}
 
         def complete(name: str, domain: str) -> str:
@@ -45,7 +48,7 @@ class BounceOptions:
 
         return cls(
             hostname=hostname,
-            origin=origin,
+            reporter=f"{daemon} ({NAME})" if obsolete else f"{NAME} <{daemon}>",
             mail_name=settings.text("mail_name"),
             size_limit=settings.number("bounce_size_limit"),
             double_bounce=complete("double_bounce_sender", hostname),
@@ -58,14 +61,3 @@ class BounceOptions:
             warning=settings.seconds("delay_warning_time"),
             lifetime=settings.seconds("maximal_queue_lifetime"),
         )
-
-
-def _origin(settings: Settings) -> str:
-    """$myorigin; a path names a file whose first line is the domain (as Debian's /etc/mailname)."""
-    value = settings.text("myorigin")
-    if not value.startswith("/"):
-        return value
-    try:
-        return Path(value).read_text("utf-8").split("\n", 1)[0].strip()
-    except OSError as error:
-        raise ConfigError(f"myorigin = {value}: {error.strerror}", settings.origin("myorigin")) from error

@@ -155,7 +155,7 @@ def _head(
         f"Received: by {options.hostname} ({options.mail_name})\n"
         f"\tid {identity}; {date}\n"
         f"Date: {date}\n"
-        f"From: Mail Delivery System <MAILER-DAEMON@{options.origin}>\n"
+        f"From: {options.reporter}\n"
         f"Subject: {SUBJECTS[notice.kind][notice.copy]}\n"
         f"To: {_shown(notice.recipient)}\n"
         f"{thread}"

@@ -113,17 +113,31 @@ class Settings:
         return expand(text, self.raw)
 
     def text(self, name: str) -> str:
-        """The expanded value (as written for a `raw` row); empty for an unknown name."""
+        """The expanded value (as written for a `raw` row); empty for an unknown name. `myorigin` as a path stands for
+        the first line of that file (Debian's /etc/mailname), also inside of other values."""
         cached = self._cache.get(("text", name))
         if cached is None:
             row = row_of(name)
             raw = self.raw(name) or ""
             try:
-                cached = raw if row is not None and row.raw else expand(raw, self.raw).strip()
+                cached = raw if row is not None and row.raw else expand(raw, self._resolved).strip()
+                if name == "myorigin" and cached.startswith("/"):
+                    cached = first_line(cached)
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error.message}", self.origin(name), error.mend) from error
             self._cache["text", name] = cached
         return str(cached)
+
+    def _resolved(self, name: str) -> str | None:
+        if name != "myorigin":
+            return self.raw(name)
+        if name in self._computing:
+            raise ConfigError("$name expansion goes round in a circle", None, "break the circle of references")
+        self._computing.add(name)
+        try:
+            return self.text(name)
+        finally:
+            self._computing.discard(name)
 
     def flag(self, name: str) -> bool:
         """yes/no."""
@@ -174,6 +188,18 @@ class Settings:
         row = row_of(name)
         kind = row.kind.value if row else "a value"
         return ConfigError(f"{name} = {value}: this must be {kind}", self.origin(name), mend)
+
+
+def first_line(path: str) -> str:
+    """The first line of a small file, stripped. Raises ConfigError without origin when there is none."""
+    try:
+        line = Path(path).read_text("utf-8", "replace").partition("\n")[0].strip()
+    except OSError as error:
+        mend = "write a domain into that file, or the domain itself here"
+        raise ConfigError(f"{path}: {error.strerror}", None, mend) from error
+    if not line:
+        raise ConfigError(f"{path}: the first line is empty", None, "write a domain into that file")
+    return line
 
 
 def split_items(text: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from tayori.config.settings import Settings
+from tayori.protocol.address import split
 from tayori.rewrite.aliasmaps import alias_tables
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
@@ -177,7 +178,7 @@ class Aliases:
             _put(out, _special(target, source, name, owner, extension))
             return None
         address = self._form.envelope(target.text)
-        local, _, domain = address.rpartition("@")
+        local, domain = split(address)
         answer = await self._classes.classify(domain)
         if isinstance(answer, Deferred):
             return answer
@@ -259,7 +260,7 @@ class Aliases:
                 _put(out, _special(target, source, above.name, owner, found.extension))
                 continue
             address = self._form.envelope(target.text)
-            local, _, domain = address.rpartition("@")
+            local, domain = split(address)
             answer = await self._classes.classify(domain)
             if isinstance(answer, Deferred):
                 return answer

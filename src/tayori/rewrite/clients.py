@@ -22,7 +22,7 @@ class HeaderRewriteClients:
         self._networks: MatchList | None = None
         if "permit_mynetworks" in words:
             self._networks = MatchList.from_settings(tables, settings, "mynetworks", Kind.NETWORK)
-        self._login = "permit_sasl_authenticated" in words
+        self._login = "permit_sasl_authenticated" in words and settings.flag("smtpd_sasl_auth_enable")
         self._any_cert = "permit_tls_all_clientcerts" in words
         self._certs = Maps(())
         if "permit_tls_clientcerts" in words:

@@ -11,6 +11,7 @@ import re
 
 from tayori.config.settings import Settings
 
+_SIGNS = "@!%"
 _ROUTE = re.compile(r"@[^:<>\"]*:")
 
 
@@ -33,33 +34,35 @@ class Form:
             return address
         return self._rewrite(address, self.myorigin if self._at_myorigin else "", self._mydomain)
 
-    def header(self, address: str, remote: bool) -> str:
-        """The form in a header; for a remote client only completed, with remote_header_rewrite_domain."""
+    def header(self, address: str, remote: bool, signs: str = _SIGNS) -> str:
+        """The form in a header; for a remote client only completed, with remote_header_rewrite_domain. `signs`: those
+        of `@!%` that stand outside of quotes."""
         if not remote:
-            return self.envelope(address)
-        return self._rewrite(address, self._remote if self._at_myorigin else "", self._remote)
+            origin = self.myorigin if self._at_myorigin else ""
+            return self._rewrite(address, origin, self._mydomain, signs)
+        return self._rewrite(address, self._remote if self._at_myorigin else "", self._remote, signs)
 
-    def _rewrite(self, address: str, origin: str, parent: str) -> str:
-        if not address:
-            return address
+    def _rewrite(self, address: str, origin: str, parent: str, signs: str = _SIGNS) -> str:
+        if not address or (address == "@" and "@" in signs):
+            return ""
         if address[0] == "@":
             route = _ROUTE.match(address)
             if route is not None:
                 address = address[route.end() :]
-        local, at, domain = address.rpartition("@")
+        local, at, domain = address.rpartition("@") if "@" in signs else ("", "", address)
         if not at:
             local = domain
-            if self._bang and "!" in local:
+            if self._bang and "!" in signs and "!" in local:
                 domain, _, local = local.partition("!")
-            elif self._percent and "%" in local:
+            elif self._percent and "%" in signs and "%" in local:
                 local, _, domain = local.rpartition("%")
             elif origin:
                 domain = origin
             else:
                 return address
-        if domain.endswith(".") and len(domain) > 1:
+        if domain.endswith(".") and len(domain) > 1 and domain[-2] != ".":
             domain = domain[:-1]
-        elif self._dot_mydomain and parent and domain and "." not in domain and domain[0] != "[":
+        elif self._dot_mydomain and parent and domain and "." not in domain and "[" not in domain:
             domain = f"{domain}.{parent}"
         return f"{local}@{domain}"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tayori.config.settings import Settings
-from tayori.protocol.headers import Field, addresses, fields, folded, header_end, replace_addresses
+from tayori.protocol.address_list import addresses, parse, written
+from tayori.protocol.headers import Field, fields, header_end
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.headerfix import RECIPIENT_FIELDS, SENDER_FIELDS
 from tayori.rewrite.mapping import Mapper
@@ -23,6 +24,7 @@ class Generic:
         self, settings: Settings, tables: Tables, classes: Classes, parameter: str = "smtp_generic_maps"
     ) -> None:
         self._mapper = Mapper(settings, classes)
+        self._tokens = settings.number("header_address_token_limit")
         self._maps = Maps.from_settings(tables, settings, parameter)
 
     def __bool__(self) -> bool:
@@ -53,13 +55,12 @@ class Generic:
 
     async def _field(self, one: Field) -> bytes | Deferred:
         label, _, value = one.raw.decode("utf-8", "surrogateescape").partition(":")
-        changes = []
-        for span in addresses(value):
-            new = await self.map(span.address)
+        items = parse(value, self._tokens)
+        same = True
+        for found in addresses(items):
+            new = await self.map(found.address)
             if isinstance(new, Deferred):
                 return new
-            if new != span.address:
-                changes.append((span, new))
-        if not changes:
-            return one.raw
-        return folded(label, replace_addresses(value, changes)).encode("utf-8", "surrogateescape")
+            if found.becomes(new):
+                same = False
+        return one.raw if same else written(label, items).encode("utf-8", "surrogateescape")

@@ -13,7 +13,8 @@ from email.utils import formatdate
 
 from tayori.config.settings import Settings
 from tayori.protocol.address import quote
-from tayori.protocol.headers import Field, addresses, bounded, field, folded, replace_addresses
+from tayori.protocol.address_list import addresses, parse, written
+from tayori.protocol.headers import Field, bounded, field
 from tayori.protocol.received import rfc5322_date
 from tayori.rewrite.mapping import HEADER_RECIPIENT, HEADER_SENDER, Canonical, Mapper
 from tayori.rewrite.results import Deferred
@@ -33,14 +34,12 @@ SENDER_FIELDS = frozenset(
     )
 )
 RECIPIENT_FIELDS = frozenset(("to", "cc", "bcc", "apparently-to", "resent-to", "resent-cc", "resent-bcc"))
-_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
+_PHRASE = re.compile(r"[A-Za-z0-9#$&'*+/=?^_`{|}~ -]*\Z")
 
 
+_FULL = rb"[A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
 # one address with a full domain, with or without a plain phrase: nothing in it would change
-_COMPLETE = re.compile(
-    rb"[A-Za-z-]+:[ \t]*(?:[A-Za-z0-9 .'_-]*<[A-Za-z0-9._+=-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+>"
-    rb"|[A-Za-z0-9._+=-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)[ \t]*\n"
-)
+_COMPLETE = re.compile(rb"[A-Za-z-]+:[ \t]*(?:[A-Za-z0-9 .'_-]*<" + _FULL + rb">|" + _FULL + rb")[ \t]*\n")
 
 
 _ADDRESSED = frozenset(name.encode() for name in SENDER_FIELDS | RECIPIENT_FIELDS)
@@ -60,6 +59,7 @@ class HeaderFix:
         self.always_add = settings.flag("always_add_missing_headers")
         self.rewrites_remote = bool(settings.text("remote_header_rewrite_domain"))
         self.size_limit = settings.number("header_size_limit")
+        self._tokens = settings.number("header_address_token_limit")
         self._undisclosed = settings.text("undisclosed_recipients_header")
         self._myhostname = settings.text("myhostname")
         self._obsolete = settings.text("header_from_format") == "obsolete"
@@ -148,20 +148,20 @@ class HeaderFix:
         if not self._canonical and _COMPLETE.fullmatch(one.raw):
             return one
         label, _, value = one.raw.decode("utf-8", "surrogateescape").partition(":")
-        changes = []
-        for span in addresses(value):
-            address = self._mapper.form.header(span.address, remote)
+        items = parse(value, self._tokens)
+        same = True
+        for found in addresses(items):
+            address = self._mapper.form.header(found.address, remote, found.signs)
             if self._canonical and address:
                 mapped = await self._canonical.map(address, kind)
                 if isinstance(mapped, Deferred):
                     return mapped
                 address = mapped
-            if address != span.address:
-                changes.append((span, address))
-        if not changes:
+            if found.becomes(address):
+                same = False
+        if same:
             return one
-        text = folded(label, replace_addresses(value, changes))
-        return Field(one.name, text.encode("utf-8", "surrogateescape"))
+        return Field(one.name, written(label, items).encode("utf-8", "surrogateescape"))
 
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tayori.config.settings import Settings
+from tayori.protocol.address import split
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
 from tayori.rewrite.keys import Finder, Hit
@@ -45,7 +46,7 @@ class Mapper:
     def apply(self, address: str, hit: Hit, value: str, kind: str) -> str:
         """The address that the result `value` stands for."""
         if value.startswith("@"):
-            local = address.rpartition("@")[0] or address
+            local, _ = split(address)
             return self.form.envelope(local + value)
         result = self.form.envelope(value)
         if hit.delimiter and kind in self._propagate and result:

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from tayori.config.settings import Settings
+from tayori.protocol.address import split
 from tayori.rewrite.aliasmaps import alias_tables
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
@@ -124,7 +125,7 @@ class Listing:
                 if answer.transport in REFUSING and answer.kind is not AddressClass.VIRTUAL_ALIAS:
                     return _undeliverable(answer, who, enhanced)
                 address = answer.address
-                local = address.rpartition("@")[0]
+                local, _ = split(address)
         if isinstance(answer, Deferred):
             return answer
         listed = self._lists.get(answer.kind)

@@ -250,7 +250,18 @@ def test_myorigin_may_be_a_file(tmp_path: object) -> None:
     path = f"{tmp_path}/mailname"
     with open(path, "w") as file:
         file.write("from.file.example\n")
-    assert BounceOptions.of(Settings.of({"myorigin": path})).origin == "from.file.example"
+    options = BounceOptions.of(Settings.of({"myorigin": path}))
+    assert options.reporter == "Mail Delivery System <MAILER-DAEMON@from.file.example>"
+    assert options.bounce_notice == "postmaster@from.file.example"
+
+
+def test_who_reports() -> None:
+    def reporter(**more: str) -> str:
+        return BounceOptions.of(Settings.of({"myorigin": "a.example", **more})).reporter
+
+    assert reporter() == "Mail Delivery System <MAILER-DAEMON@a.example>"
+    assert reporter(append_at_myorigin="no") == "Mail Delivery System <MAILER-DAEMON>"
+    assert reporter(header_from_format="obsolete") == "MAILER-DAEMON@a.example (Mail Delivery System)"
 
 
 def test_empty_body_and_headerless_originals() -> None:

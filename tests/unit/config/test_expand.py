@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tayori.config.origin import ConfigError
@@ -27,3 +29,27 @@ def test_present(value: str, expected: str) -> None:
 def test_a_circle_is_still_one() -> None:
     with pytest.raises(ConfigError, match="circle"):
         Settings.of({"relayhost": "${relayhost}"}).text("relayhost")
+
+
+def test_myorigin_may_be_a_file(tmp_path: Path) -> None:
+    """Debian's /etc/mailname; as seen with Debian's Postfix 3.7.11."""
+    path = tmp_path / "mailname"
+    path.write_text(" one.example \ntwo.example\n")
+    settings = Settings.of({"myorigin": str(path), "mydestination": "$myorigin, other.example"})
+    assert settings.text("myorigin") == "one.example"
+    assert settings.items("mydestination") == ("one.example", "other.example")
+    assert settings.raw("myorigin") == str(path)
+    path.write_text("\n")
+    with pytest.raises(ConfigError, match=r"myorigin: .*mailname: the first line is empty"):
+        Settings.of({"myorigin": str(path)}).text("myorigin")
+    path.unlink()
+    with pytest.raises(ConfigError, match="No such file") as caught:
+        Settings.of({"x": "y", "myorigin": str(path)}).text("myorigin")
+    assert caught.value.origin is not None and caught.value.origin.line == 2
+
+
+def test_myorigin_in_a_circle() -> None:
+    with pytest.raises(ConfigError, match="circle"):
+        Settings.of({"myorigin": "$mydestination", "mydestination": "$myorigin"}).text("myorigin")
+    with pytest.raises(ConfigError, match="circle"):
+        Settings.of({"myorigin": "$mydestination", "mydestination": "$myorigin"}).text("mydestination")

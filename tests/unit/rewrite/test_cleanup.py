@@ -125,7 +125,7 @@ def test_remote_header_domain_and_forms() -> None:
     header = b'From: a@h\nTo: grp: a, b@h ; , c (x) , <d>\nCc: @r:e@f, x%y, h!u, "q q"@h\n\n'
     content = clean(content=header, remote=False, append_dot_mydomain="yes").content
     assert b"From: a@h.example.com\n" in content
-    assert b"To: grp: a@example.com, b@h.example.com ;, c@example.com (x),\n\t<d@example.com>\n" in content
+    assert b"To: grp: a@example.com, b@h.example.com;, c@example.com (x),\n\t<d@example.com>\n" in content
     assert b'Cc: e@f.example.com, x@y.example.com, u@h.example.com,\n\t"q q"@h.example.com\n' in content
 
 

@@ -56,9 +56,14 @@ def test_what_a_client_writes_is_not_expanded() -> None:
         route(luser_relay="${user")
 
 
-def local(address: str, value: str, **more: object) -> bool | Deferred:
+def local(address: str, value: str, auth: str = "yes", **more: object) -> bool | Deferred:
     settings = Settings.of(
-        {"local_header_rewrite_clients": value, "mynetworks": "10.0.0.0/8", "relay_clientcerts": "inline:{AB=x}"},
+        {
+            "local_header_rewrite_clients": value,
+            "mynetworks": "10.0.0.0/8",
+            "relay_clientcerts": "inline:{AB=x}",
+            "smtpd_sasl_auth_enable": auth,
+        },
         System(interfaces=("127.0.0.1/8", "192.0.2.5/24")),
     )
     return asyncio.run(HeaderRewriteClients(settings, Tables(settings)).match(address, **more))  # type: ignore[arg-type]
@@ -69,6 +74,7 @@ def test_local_header_rewrite_clients() -> None:
     assert local("192.0.2.6", "permit_inet_interfaces") is False
     assert local("10.1.1.1", "permit_mynetworks") is True
     assert local("9.9.9.9", "permit_sasl_authenticated", authenticated=True) is True
+    assert local("9.9.9.9", "permit_sasl_authenticated", authenticated=True, auth="no") is False, "XCLIENT LOGIN="
     assert local("9.9.9.9", "permit_sasl_authenticated") is False
     assert local("9.9.9.9", "permit_tls_all_clientcerts", verified=True) is True
     assert local("9.9.9.9", "permit_tls_clientcerts", fingerprints=("AB",)) is True

@@ -158,9 +158,8 @@ ROWS: tuple[Row, ...] = (
         "header_address_token_limit",
         Kind.NUMBER,
         "10240",
-        "How many words of one address header are looked at; the rest is thrown away.",
-        status=Status.ACCEPTED,
-        why="Here header_size_limit alone bounds a header, and nothing more is thrown away.",
+        "How many words, signs and comments of a header with addresses are looked at; where one of them is rewritten,"
+        " the rest is thrown away.",
         low=1,
     ),
     Row(
