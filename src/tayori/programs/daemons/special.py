@@ -113,7 +113,8 @@ class Special:
             Command: settings.items("allow_mail_to_commands"),
             File: settings.items("allow_mail_to_files"),
         }
-        self._domain = settings.text("myorigin")
+        # as trivial-rewrite(8) resolves a name without a domain
+        self._domain = settings.text("myorigin" if settings.flag("append_at_myorigin") else "myhostname")
         self._host = safe_host(settings.text("myhostname"))
         headers = settings.items("prepend_delivered_header")
         self._delivered_to = {Command: "command" in headers, File: "file" in headers}

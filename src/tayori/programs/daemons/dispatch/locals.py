@@ -52,7 +52,8 @@ class Locals:
         self._command = MailboxCommand(settings, tables)
         self._looks = bool(settings.items("forward_path"))
         self._host = safe_host(settings.text("myhostname"))
-        self._domain = settings.text("myorigin")
+        # as trivial-rewrite(8) resolves a name without a domain
+        self._domain = settings.text("myorigin" if settings.flag("append_at_myorigin") else "myhostname")
         self._delivered_to = "file" in settings.items("prepend_delivered_header")
         self._original = settings.flag("enable_original_recipient")
         self._frozen = settings.flag("frozen_delivered_to")
