@@ -17,6 +17,8 @@ import msgspec
 MOST_CRS = 8
 """CRs before an LF that the mode "no" takes for one line end, as Postfix does with any number of them."""
 _ANY_LINE_END = re.compile(rb"\r{0,%d}\n" % MOST_CRS)
+_LONE_DOT = re.compile(rb"(?<=\n)\.\n")
+"""A line that would have ended the body, had its line ends been right; Postfix leaves it out."""
 TAIL = 3 + MOST_CRS
 """Bytes of the longest end of a body, less its last: kept when the rest is thrown away."""
 END = b"\r\n.\r\n"
@@ -196,9 +198,11 @@ class Framing:
         if self.stray_cr and b"\r" in text:
             text = text.replace(b"\r", b" ")
         if not self._dropped and text.startswith(b"."):
-            text = text[1:]
+            text = _LONE_DOT.sub(b"", b"\n" + text)[1:]
+            if text.startswith(b"."):
+                text = text[1:]
         if b"\n." in text:
-            text = text.replace(b"\n.", b"\n")
+            text = _LONE_DOT.sub(b"", text).replace(b"\n.", b"\n")
         return text
 
 

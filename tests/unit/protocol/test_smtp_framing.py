@@ -160,3 +160,24 @@ def test_stray_cr_may_be_kept() -> None:
     framing.feed(b"a\rb\r\n.\r\n")
     body = framing.body()
     assert body is not None and body.content == b"a\rb\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b"hi\n.\nfoo", b"hi\nfoo\n"),
+        (b"hi\r\n.\nfoo", b"hi\nfoo\n"),
+        (b"hi\n.\r\nfoo", b"hi\nfoo\n"),
+        (b"hi\n..\nfoo", b"hi\n.\nfoo\n"),
+        (b".\nfoo", b"foo\n"),
+        (b".\n.\n..foo", b".foo\n"),
+        (b"hi\n.\r\n.\n.\nfoo", b"hi\nfoo\n"),
+        (b"hi\r\n.\r\r\nfoo", b"hi\n \nfoo\n"),
+    ],
+)
+def test_a_dot_that_ends_nothing_is_left_out(sent: bytes, kept: bytes) -> None:
+    framing = Framing("normalize")
+    framing.start_body(0)
+    framing.feed(sent + b"\r\n.\r\n")
+    body = framing.body()
+    assert body is not None and body.content == kept
