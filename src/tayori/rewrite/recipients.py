@@ -110,22 +110,23 @@ class Listing:
     ) -> Unlisted | Deferred | None:
         address = self._form.envelope(address)
         local, _, domain = address.rpartition("@")
+        answer: Classified | Resolved | Deferred = await self._classes.classify(domain)
+        own = isinstance(answer, Classified) and answer.kind is AddressClass.LOCAL
+        if own and self._form.routing(local) is not None:
+            answer = await self._resolver.resolve(address, envelope_sender)
+            if isinstance(answer, Resolved):
+                address = answer.address
         if known:
             hit = await self._finder.find(known, address)
             if hit is not None:
                 return hit if isinstance(hit, Deferred) else None
-        answer: Classified | Resolved | Deferred = await self._classes.classify(domain)
-        if self._resolver.may_refuse or (
-            isinstance(answer, Classified)
-            and answer.kind is AddressClass.LOCAL
-            and self._form.routing(local) is not None
-        ):
+        if self._resolver.may_refuse and isinstance(answer, Classified):
             answer = await self._resolver.resolve(address, envelope_sender)
-            if isinstance(answer, Resolved):
-                if answer.transport in REFUSING and answer.kind is not AddressClass.VIRTUAL_ALIAS:
-                    return _undeliverable(answer, who, enhanced)
-                address = answer.address
-                local, _ = split(address)
+        if isinstance(answer, Resolved):
+            if answer.transport in REFUSING and answer.kind is not AddressClass.VIRTUAL_ALIAS:
+                return _undeliverable(answer, who, enhanced)
+            address = answer.address
+            local, _ = split(address)
         if isinstance(answer, Deferred):
             return answer
         listed = self._lists.get(answer.kind)
