@@ -98,7 +98,7 @@ def test_the_error_transport_refuses_at_once() -> None:
 
 def test_a_virtual_alias_of_what_it_is_routed_to_counts() -> None:
     """As seen with Postfix: the address after routing is looked up, before the error transport refuses it."""
-    values = {"transport_maps": "inline:{no.org=error:5.1.2 gone}", "virtual_alias_maps": "inline:{f@no.org=taro}"}
+    values = {"transport_maps": "inline:{{no.org=error:5.1.2 gone}}", "virtual_alias_maps": "inline:{f@no.org=taro}"}
     assert recipient("f%no.org@example.com", **values) == "listed"
     assert recipient("no.org!f@example.com", **values) == "listed"
     assert recipient("g%no.org@example.com", **values) == "550 5.1.2 Recipient address rejected: gone"
