@@ -24,6 +24,7 @@ _ATOM = re.compile(r'(?:[^ \t\r\n\v\f()<>@,;:.!%\[\]"\\]|\\.?)+', re.DOTALL)
 _BLANKS = re.compile(rf"[{_BLANK}]+")
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _PLAIN_ATOM = re.compile(r'[^\x00-\x20()<>@,;:.\[\]"\\\x7f]+\Z')
+_ROUTE = re.compile(r"@[^:]*:")
 _WORDS = frozenset("wql")
 _NAMED = "group"
 
@@ -40,25 +41,29 @@ class Token:
 
 @dataclass(slots=True)
 class Address:
-    """`address`: its internal form, which may be changed. `bare`: it stands outside of <>. `empty`: it has no word,
-    as in `<>` or where only a comment is. `signs`: those of `@!%` in it outside of quotes. `before`: how it is
-    written in the field, but for blanks and comments."""
+    """`address`: its internal form. `text`: how it stands in the field, but for blanks and comments. `bare`: it
+    stands outside of <>. `empty`: it has no word, as in `<>` or where only a comment is. `signs`: those of `@!%` in
+    it outside of quotes."""
 
     address: str
+    text: str
     comments: tuple[str, ...] = ()
     bare: bool = True
     empty: bool = False
     signs: str = ""
-    before: str = ""
 
     def becomes(self, address: str) -> bool:
-        """Put another in its place; whether it is written otherwise now."""
-        self.address = address
-        return _shown(address) != self.before
+        """Write this address in its place; whether that is another text."""
+        before, self.address, self.text = self.text, address, _written(address)
+        return self.text != before
 
 
-def _shown(address: str) -> str:
-    return quote(address) or '""'
+def _written(address: str) -> str:
+    # what looks like a source route is not quoted
+    route = _ROUTE.match(address)
+    if route is None:
+        return quote(address) or '""'
+    return route.group() + (quote(address[route.end() :]) or '""')
 
 
 Item = Token | Address
@@ -136,8 +141,8 @@ class _Reader:
         comments = tuple(token.text for token in part if token.kind == "c")
         words = [token for token in part if token.kind != "c"]
         signs = "".join(token.kind for token in words if token.kind in "@!%")
-        before = "".join(_word(token) for token in words)
-        self.out.append(Address(_internal(words), comments, self.where != "inside", not words, signs, before))
+        text = "".join(", " if token.kind == "," else _word(token) for token in words)
+        self.out.append(Address(_internal(words), text, comments, self.where != "inside", not words, signs))
         self.part = []
 
 
@@ -154,17 +159,16 @@ def _internal(words: list[Token]) -> str:
 
 
 def written(label: str, items: Iterable[Item]) -> str:
-    """`label: value` in lines of less than FOLD_AT characters where commas allow it, LF ended."""
+    """`label: value`, LF ended, in lines of less than FOLD_AT characters (the tab not counted) where commas allow."""
     *others, last = _members(items)
     first, *rest = (*(f"{one}," for one in others), last)
-    out, line = "", f"{label}: {first}"
+    lines = [f"{label}: {first}"]
     for one in rest:
-        if len(line) + 1 + len(one) < FOLD_AT:
-            line += f" {one}"
+        if len(lines[-1]) + 1 + len(one) < FOLD_AT:
+            lines[-1] += f" {one}"
         else:
-            out += f"{line}\n"
-            line = f"\t{one}"
-    return f"{out}{line}\n"
+            lines.append(one)
+    return "\n\t".join(lines) + "\n"
 
 
 def _members(items: Iterable[Item]) -> list[str]:
@@ -176,7 +180,7 @@ def _members(items: Iterable[Item]) -> list[str]:
             if item.bare and not item.empty and behind not in ("", ",", _NAMED):
                 found.append(text)
                 text = ""
-            text += " ".join((*([] if item.empty else [_shown(item.address)]), *item.comments))
+            text += " ".join((*([] if item.empty else [item.text]), *item.comments))
             behind = "address"
         elif item.kind == ",":
             found.append(text)

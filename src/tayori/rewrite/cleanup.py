@@ -268,7 +268,7 @@ class Cleanup:
             header = fixed
         if rewriting or self._headers.always_add:
             header += self._headers.missing(names, cleaned.sender, message.full_name, message.now, message.queue_id)
-            header += self._headers.undisclosed({one.name for one in header})
+            header += self._headers.undisclosed(names)
         block = b"".join(one.raw for one in header)
         found = next((one for one in header if one.name == "message-id"), None)
         recipients = cleaned.recipients

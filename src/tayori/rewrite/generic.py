@@ -24,6 +24,7 @@ class Generic:
         self, settings: Settings, tables: Tables, classes: Classes, parameter: str = "smtp_generic_maps"
     ) -> None:
         self._mapper = Mapper(settings, classes)
+        self._completes_remote = bool(settings.text("remote_header_rewrite_domain"))
         self._tokens = settings.number("header_address_token_limit")
         self._maps = Maps.from_settings(tables, settings, parameter)
 
@@ -40,27 +41,33 @@ class Generic:
         values = [found.text for found in parse_destinations(hit.found.value)]
         return self._mapper.apply(address, hit, values[0], "generic") if values else address
 
-    async def content(self, content: bytes) -> bytes | Deferred:
-        """The message with every address of its header mapped; the body is not looked at."""
+    async def content(self, content: bytes, remote: bool = False) -> bytes | Deferred:
+        """The message with every address of its header mapped; the body is not looked at. `remote`: it came from a
+        client whose headers are not completed (local_header_rewrite_clients)."""
         if not self._maps:
             return content
         end = header_end(content)
         out: list[bytes] = []
         for one in fields(content[:end]):
-            raw = await self._field(one) if one.name in _FIELDS else one.raw
+            raw = await self._field(one, remote) if one.name in _FIELDS else one.raw
             if isinstance(raw, Deferred):
                 return raw
             out.append(raw)
         return b"".join((*out, content[end:]))
 
-    async def _field(self, one: Field) -> bytes | Deferred:
+    async def _field(self, one: Field, remote: bool) -> bytes | Deferred:
         label, _, value = one.raw.decode("utf-8", "surrogateescape").partition(":")
         items = parse(value, self._tokens)
         same = True
         for found in addresses(items):
-            new = await self.map(found.address)
+            # the tables are asked for the complete address, but only what they name is written anew
+            whole = found.address
+            if self._completes_remote or not remote:
+                whole = self._mapper.form.header(whole, remote, found.signs)
+            new = await self.map(whole)
             if isinstance(new, Deferred):
                 return new
-            if found.becomes(new):
+            if new != whole:
+                found.becomes(new)
                 same = False
         return one.raw if same else written(label, items).encode("utf-8", "surrogateescape")

@@ -34,6 +34,7 @@ SENDER_FIELDS = frozenset(
     )
 )
 RECIPIENT_FIELDS = frozenset(("to", "cc", "bcc", "apparently-to", "resent-to", "resent-cc", "resent-bcc"))
+_SHOWN = frozenset(("to", "cc", "resent-to", "resent-cc"))
 _PHRASE = re.compile(r"[A-Za-z0-9#$&'*+/=?^_`{|}~ -]*\Z")
 
 
@@ -102,8 +103,9 @@ class HeaderFix:
         return out
 
     def undisclosed(self, names: set[str]) -> list[Field]:
-        """undisclosed_recipients_header, when no recipient field is there."""
-        if not self._undisclosed or names & RECIPIENT_FIELDS:
+        """undisclosed_recipients_header, when none of the fields that show recipients had come; `names` are all that
+        had, those that were dropped too."""
+        if not self._undisclosed or names & _SHOWN:
             return []
         name, _, value = self._undisclosed.partition(":")
         return [Field(name.strip().lower(), field(name.strip(), value.strip()))]

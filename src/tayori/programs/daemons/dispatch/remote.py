@@ -129,7 +129,8 @@ class Remote:
         generic = self._generic.get(program)
         if not generic:
             return work.message.sender, work.content, group
-        sender, header = await generic.map(work.message.sender), await generic.content(work.header)
+        remote = work.message.attributes.rewrite_context == "remote"
+        sender, header = await generic.map(work.message.sender), await generic.content(work.header, remote)
         if isinstance(sender, Deferred):
             return sender
         if isinstance(header, Deferred):
