@@ -8,8 +8,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shutil
 import signal
 import socket
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +23,7 @@ from support.server import Server, read_replies
 from tayori.sasl.mechanisms import digest_md5
 from tayori.sasl.mechanisms.digest_fields import quote, read
 
+LIMIT = 20  # Limits.refuse_at
 SMTPD_CONF = """\
 pwcheck_method: passwd-file
 passwd_file: {users}
@@ -65,11 +69,11 @@ def only(server: Server, pid: int) -> Iterator[None]:
 
 
 class Client:
-    def __init__(self, server: Server) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", server.port), 20)
+    def __init__(self, server: Server, port: int = 0, auth: bool = True) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port or server.port), 30)
         self.file = self.sock.makefile("rb")
         assert read_replies(self.file).startswith("220")
-        assert "AUTH" in self.ask("EHLO client.example")
+        assert ("AUTH" in self.ask("EHLO client.example")) or not auth
 
     def send(self, line: str) -> None:
         self.sock.sendall(line.encode() + b"\r\n")
@@ -102,19 +106,106 @@ def log_in(server: Server, name: str, password: str) -> str:
 
 def flood(server: Server, name: str, count: int) -> None:
     """Wrong passwords, all at once, so that no delay is due yet."""
-    clients = [Client(server) for _ in range(count)]
+    assert all(reply.startswith("535") for reply in at_once(server, [plain(name, "wrong")] * count))
+
+
+def at_once(server: Server, lines: list[str], port: int = 0) -> list[str]:
+    """The reply to each line, all sent before any is answered."""
+    clients = [Client(server, port) for _ in lines]
+    for client, line in zip(clients, lines, strict=True):
+        client.send(line)
+    replies = [read_replies(client.file) for client in clients]
     for client in clients:
-        client.send(plain(name, "wrong"))
-    for client in clients:
-        assert read_replies(client.file).startswith("535")
         client.close()
+    return replies
+
+
+class Saslauthd(threading.Thread):
+    """Says no to everybody but `himitsu`, a moment late, and counts who asked."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.asked: list[bytes] = []
+        self.delay = 0.3
+        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock.bind(str(path))
+        path.chmod(0o666)
+        self._sock.listen(200)
+
+    def run(self) -> None:
+        while True:
+            try:
+                asking, _ = self._sock.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(asking,), daemon=True).start()
+
+    def _answer(self, asking: socket.socket) -> None:
+        with asking, contextlib.suppress(OSError):
+            question = asking.recv(1000)
+            if question:
+                self.asked.append(question)
+                time.sleep(self.delay)
+                asking.sendall(b"\0\2OK" if b"himitsu" in question else b"\0\2NO")
+
+    def close(self) -> None:
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+        self.join(5)
+
+
+def test_of_fifty_at_once_the_limit_is_tried_and_each_has_its_line(tmp_path: Path) -> None:
+    """Two workers, one address, another name each: neither a worker nor a name gives further tries."""
+    main = {
+        "smtpd_sasl_auth_enable": "yes",
+        "cyrus_sasl_config_path": str(tmp_path / "conf" / "sasl"),
+        "tayori_workers": "2",
+        "smtpd_client_connection_count_limit": "0",
+    }
+    folder = Path(tempfile.mkdtemp(prefix="sasl"))  # a socket's name is short
+    folder.chmod(0o755)
+    verifier = Saslauthd(folder / "mux")
+    verifier.start()
+    conf = f"pwcheck_method: saslauthd\nsaslauthd_path: {folder}/mux\nmech_list: PLAIN LOGIN\n"
+    try:
+        with Server(tmp_path, main, files={"sasl/smtpd.conf": conf}) as server:
+            verifier.delay = 60
+            waiting = [Client(server) for _ in range(LIMIT)]
+            for client in waiting:
+                client.send(plain("x", "wrong"))
+            until("they are not asked", lambda: len(verifier.asked) == LIMIT)
+            workers = list(server.children("worker"))
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            until(
+                "no others",
+                lambda: len(server.children("worker")) == 2 and not set(workers) & set(server.children("worker")),
+            )
+            verifier.delay = 0.3
+            # what the dead had begun holds no place
+            right = at_once(server, [plain(f"u{n}", "himitsu") for n in range(50)])
+            assert all(reply.startswith("235") for reply in right), right
+            verifier.asked.clear()
+            wrong = at_once(server, [plain(f"user{n}", "wrong") for n in range(50)])
+            assert len(verifier.asked) == 50, "a source of friends has room for more"
+            server.stop()
+            verifier.asked.clear()
+            server.start()
+            wrong = at_once(server, [plain(f"user{n}", "wrong") for n in range(50)])
+            assert len(verifier.asked) == LIMIT, len(verifier.asked)
+            assert sorted(reply[:9] for reply in wrong) == ["454 4.7.0"] * (50 - LIMIT) + ["535 5.7.8"] * LIMIT
+            server.stop()
+            assert server.log().count("warning: unknown[127.0.0.1]: SASL PLAIN authentication failed: ") == 100
+    finally:
+        verifier.close()
+        shutil.rmtree(folder)
 
 
 def test_failures_and_friends_are_known_to_both_workers_and_to_those_that_follow(server: Server) -> None:
     one, two = server.children("worker")
     with only(server, one):
         assert log_in(server, "taro", "himitsu").startswith("235")
-        flood(server, "jiro", 24)
+        flood(server, "jiro", LIMIT)
         assert log_in(server, "jiro", "naisho").startswith("454 4.7.0"), "refused for a while where it happened"
     with only(server, two):
         assert log_in(server, "jiro", "naisho").startswith("454 4.7.0"), "and in the other worker"

@@ -7,8 +7,12 @@ account from one source (a pair), and of an account from everywhere.
   the same address.
 - An account under attack from everywhere only costs strangers a delay; nobody can use it to shut the owner out.
 - A pair that logged in lately is trusted: it is never refused, and the source's failures do not touch it.
+- A log-in that has begun takes a place: it may turn out to be a failure. Where failures and places together reach the
+  limit, the next one waits until others are decided; so not even a thousand at once get more tries than the limit.
 - A flood too wide to be counted one by one (`LoginBoard`'s crowd) costs every stranger a delay.
-What is counted lies in a `LoginBoard`, where all workers see it; only the summary lines are each worker's own.
+What is counted lies in a `LoginBoard`, where all workers see it; only the summary lines are each worker's own. They
+stand for the detailed lines (mechanism, back end, reason); the short warning of each refusal is never left out, since
+fail2ban counts those.
 The clock is passed in; it must be one for all processes, as CLOCK_MONOTONIC is.
 """
 
@@ -20,22 +24,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from tayori.sasl.board import NOBODY, Counts, Flood, LoginBoard, Trusted
+from tayori.sasl.board import NOBODY, Begun, Counts, Flood, LoginBoard, Trusted
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Wait this long before the password is looked at; 0 for most."""
+    """Wait this long before the password is looked at; 0 for most. `places` are what `Abuse.end` gives back."""
 
     seconds: float = 0.0
+    places: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """454 without asking the back end. `why` is for the log."""
+    """454 without asking the back end. `why` is for the log. `undecided`: only because of log-ins that are under way;
+    ask again when some may be over."""
 
     why: str
-    seconds: float = 0.0
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,34 +122,51 @@ class Abuse:
         self._sources = Counts(board, region, "sources", half_life)
         self._pairs = Counts(board, region, "pairs", half_life)
         self._accounts = Counts(board, region, "accounts", half_life)
+        self._begun = Begun(board, region)
         self._flood = Flood(board, region, half_life)
         self._trusted = Trusted(board, region)
 
-    def check(self, address: str, username: str | None = None) -> Delay | Refuse:
-        """What this attempt must pay. Without a name nothing: somebody trusted may be behind the address."""
-        now = self._clock()
-        if username is None or self._flood.calm(now):
+    def begin(self, address: str, username: str) -> Delay | Refuse:
+        """What this attempt must pay. After a Delay it holds places that `end` must give back, whatever comes of it;
+        a failure is noted before that, so that it is counted all the time."""
+        now, source = self._clock(), source_of(address)
+        calm = self._flood.calm(now)
+        if calm and self._fresh.get((source, username), 0.0) > now:
             return Delay()
-        limits, source = self._limits, source_of(address)
         whence, account, pair = self._keys(source, username)
         good, until = self._trusted.known(account, whence)
         of_pair = self._pairs.total(pair, now, good)
+        limits = self._limits
         if until > now:
             return Delay(self._delay(of_pair, limits.free))
-        count = self._sources.total(whence, now)
-        if count and self._trusted.known(NOBODY, whence)[1] > now:
-            count /= limits.known_factor
-        for value, who in ((count, source), (of_pair, f"{source} for {username}")):
-            if value >= limits.refuse_at:
-                return Refuse(f"too many failed log-ins from {who}", limits.half_life)
-        return Delay(
-            max(
-                self._delay(count, limits.free),
-                self._delay(of_pair, limits.free),
-                self._delay(self._accounts.total(account, now), limits.account_free),
-                self._delay(self._flood.crowd(now), limits.crowd_free),
-            )
+        factor = limits.known_factor if self._trusted.known(NOBODY, whence)[1] > now else 1.0
+        # taken first, looked at then: of two workers at the same moment at least one sees the other
+        places = tuple(key for key in (whence, pair) if self._begun.add(key))
+        count = self._sources.total(whence, now) / factor
+        for failures, key, room, who in (
+            (count * factor, whence, limits.refuse_at * factor, source),
+            (of_pair, pair, limits.refuse_at, f"{source} for {username}"),
+        ):
+            if failures + max(1, self._begun.total(key)) <= room:
+                continue
+            self.end(places)
+            if failures + 1 > room:
+                return Refuse(f"too many failed log-ins from {who}")
+            return Refuse(f"too many log-ins under way from {who}", undecided=True)
+        if calm:
+            return Delay(0.0, places)
+        seconds = max(
+            self._delay(count, limits.free),
+            self._delay(of_pair, limits.free),
+            self._delay(self._accounts.total(account, now), limits.account_free),
+            self._delay(self._flood.crowd(now), limits.crowd_free),
         )
+        return Delay(seconds, places)
+
+    def end(self, places: tuple[bytes, ...]) -> None:
+        """An attempt is over: noted, given up, or never decided."""
+        for key in places:
+            self._begun.end(key)
 
     def note(self, address: str, username: str, ok: bool) -> bool:
         """Remember how it went. True when the attempt deserves a log line of its own."""

@@ -38,6 +38,9 @@ from tayori.tables.registry import Tables
 
 log = logging.getLogger("tayori.sasl")
 SECONDS = 60.0
+FIRST_LOOK = 0.03
+"""Seconds until it is looked again whether the log-ins under way have been decided; each time twice as long."""
+LONGEST_WAIT = 8.0
 Answer = Challenge | Success | Failure
 
 
@@ -206,6 +209,7 @@ class Authenticator:
             if answer.username and not record.username:
                 record.username = self.canonical(answer.username)
         if record.username and not record.temporary:
+            # temporary: the back end's trouble, or ours, and nobody's wrong password
             record.quiet = not self.abuse.note(record.address, asked or record.username, record.ok)
         if record.temporary and any(attempt.answer == "try later" for attempt in record.attempts):
             self.reachability.failed()
@@ -271,6 +275,7 @@ class Exchange:
         self._pending: Success | None = None
         self._left = owner.seconds
         self._cost = owner.cost(record.mechanism)
+        self._places: tuple[bytes, ...] = ()
 
     async def step(self, response: bytes | None = None) -> Answer:
         """The next challenge, or the end. Never raises for what a client sends."""
@@ -302,6 +307,7 @@ class Exchange:
     def cancel(self) -> None:
         """The client gave up ("*") or went away: nothing is counted."""
         self._over = True
+        self._give_back()
 
     def refuse(self, why: str) -> Success | Failure:
         """The client's words cannot be read: the exchange ends."""
@@ -310,7 +316,31 @@ class Exchange:
     def _end(self, answer: Success | Failure) -> Success | Failure:
         self._over = True
         self._owner.done(self.record, answer)
+        self._give_back()
         return answer
+
+    def _give_back(self) -> None:
+        self._owner.abuse.end(self._places)
+        self._places = ()
+
+    async def _admitted(self) -> TryLater | None:
+        """Take places for this attempt and pay its delay; wait while too many others of the same source are not
+        decided yet, for a client that opens many connections at once does no wrong."""
+        owner, pause = self._owner, FIRST_LOOK
+        began = owner.monotonic()
+        self._give_back()
+        while isinstance(held := owner.abuse.begin(self.record.address, self.record.username), Refuse):
+            self.record.delayed = owner.monotonic() - began
+            if not held.undecided or self.record.delayed + pause > min(LONGEST_WAIT, self._left / 2):
+                self.record.held = not held.undecided
+                return TryLater(held.why, "abuse")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+        self._places = held.places
+        if held.seconds:
+            self.record.delayed += held.seconds
+            await asyncio.sleep(min(held.seconds, self._left / 2))
+        return None
 
     async def _run(self, event: object) -> Answer:
         assert self._mechanism is not None
@@ -341,12 +371,8 @@ class Exchange:
         owner = self._owner
         name, realm = split_realm(step.authcid, owner.realm if isinstance(step, CheckToken) else step.realm)
         self.record.username = owner.canonical(step.authcid)
-        held = owner.abuse.check(self.record.address, self.record.username)
-        if isinstance(held, Refuse):
-            return TryLater(held.why, "abuse")
-        if held.seconds:
-            self.record.delayed += held.seconds
-            await asyncio.sleep(min(held.seconds, self._left / 2))
+        if (not_now := await self._admitted()) is not None:
+            return not_now
         refused: Refused | None = None
         later: TryLater | None = None
         for verifier in owner.verifiers:

@@ -2,9 +2,9 @@
 
 The master makes a `LoginBoard` before it forks. Each worker writes its own region only; what is known of a key is
 looked for in the regions of all: counts are summed, of good log-ins the latest holds. No coordinator and no lock: a
-slot is written by one copy of a few aligned words. Nothing here belongs to a living connection, and all of it fades
-by itself, so that a region outlives its worker: the next one in the same place goes on with it, and neither a reload
-nor a killed worker forgets the failures or the friends.
+slot is written by one copy of a few aligned words. All but what is `Begun` fades by itself and belongs to no living
+connection, so that a region outlives its worker: the next one in the same place goes on with it, and neither a reload
+nor a killed worker forgets the failures or the friends. What a dead worker had begun the master clears.
 
 Memory is bounded, and an attacker who has very many names and addresses gets this:
 - Keys are digests under a key of this start, so that nobody can aim at the slots of somebody else.
@@ -12,6 +12,8 @@ Memory is bounded, and an attacker who has very many names and addresses gets th
   `crowd` of its region, so that a flood too wide to be counted is seen as such.
 - `Trusted` is written by right passwords alone, and all records of an account lie in one bucket. A full bucket takes
   from the account that has most there: who owns one account pushes out his own records.
+- `Begun` has room for thousands of log-ins under way at once in each worker; one that finds its bucket full goes
+  uncounted until it has failed, so that a flood shuts nobody out.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ _FRIEND = struct.Struct("@8s8sdd")
 """account, source, time of the last good log-in, until when it is trusted"""
 _HEAD = struct.Struct("@ddd")
 """of a region: time of its last failure; the crowd's value and time"""
+_UNDER_WAY = struct.Struct("@8sQ")
+"""key, how many log-ins that are not decided yet"""
 _USED = struct.Struct("@Q")
+_NONE = bytes(_UNDER_WAY.size)
 _EVER = 1e-9  # a time that is not "never"
 _START = 64
 _BUCKETS = 1024
@@ -38,7 +43,10 @@ _FRIENDS = 16
 _COUNTS = ("sources", "pairs", "accounts")
 _COUNT_TABLE = _BUCKETS * _WAYS * _COUNT.size
 _FRIEND_TABLE = _BUCKETS * _FRIENDS * _FRIEND.size
-REGION = _START + len(_COUNTS) * _COUNT_TABLE + _FRIEND_TABLE
+_BEGUN_BUCKETS = 512
+_BEGUN_TABLE = _BEGUN_BUCKETS * _WAYS * _UNDER_WAY.size
+_BEGUN_START = _START + len(_COUNTS) * _COUNT_TABLE + _FRIEND_TABLE
+REGION = _BEGUN_START + _BEGUN_TABLE
 NOBODY = b"\xff" * KEY
 ROOM = 8  # places that an account may have before its new ones no longer vouch for their neighbours
 
@@ -56,6 +64,11 @@ class LoginBoard:
         """Told by the master before a worker takes a region: readers look no further than the highest."""
         if region >= self.used:
             self.memory[: _USED.size] = _USED.pack(region + 1)
+
+    def clear_begun(self, region: int) -> None:
+        """The worker of this region is no more: nothing that it had begun will end."""
+        start = _START + region * REGION + _BEGUN_START
+        self.memory[start : start + _BEGUN_TABLE] = bytes(_BEGUN_TABLE)
 
     @property
     def used(self) -> int:
@@ -128,6 +141,52 @@ class Counts:
         if not value:
             return 0.0
         return float(value * 0.5 ** (max(0.0, now - when) / self._half_life))
+
+
+class Begun:
+    """How many log-ins are under way by key: each may turn out to be a failure, and counts as one until then."""
+
+    def __init__(self, board: LoginBoard, region: int) -> None:
+        self._board = board
+        self._base = _START + region * REGION + _BEGUN_START
+
+    def total(self, key: bytes) -> int:
+        """Of all workers."""
+        total = 0
+        for at in self._board.find(key, _BEGUN_START + self._bucket_of(key), _WAYS, _UNDER_WAY.size):
+            total += _UNDER_WAY.unpack_from(self._board.memory, at)[1]
+        return total
+
+    def add(self, key: bytes) -> bool:
+        """One more here. False when there is no place: it is not counted, and must not be ended."""
+        memory = self._board.memory
+        start = self._base + self._bucket_of(key)
+        place = -1
+        for at in range(start, start + _WAYS * _UNDER_WAY.size, _UNDER_WAY.size):
+            known, count = _UNDER_WAY.unpack_from(memory, at)
+            if count and known == key:
+                memory[at : at + _UNDER_WAY.size] = _UNDER_WAY.pack(key, count + 1)
+                return True
+            if not count:
+                place = at
+        if place < 0:
+            return False
+        memory[place : place + _UNDER_WAY.size] = _UNDER_WAY.pack(key, 1)
+        return True
+
+    def end(self, key: bytes) -> None:
+        """One that was added here is over."""
+        memory = self._board.memory
+        start = self._base + self._bucket_of(key)
+        for at in range(start, start + _WAYS * _UNDER_WAY.size, _UNDER_WAY.size):
+            known, count = _UNDER_WAY.unpack_from(memory, at)
+            if count and known == key:
+                memory[at : at + _UNDER_WAY.size] = _UNDER_WAY.pack(key, count - 1) if count > 1 else _NONE
+                return
+
+    @staticmethod
+    def _bucket_of(key: bytes) -> int:
+        return int.from_bytes(key[:4], "little") % _BEGUN_BUCKETS * _WAYS * _UNDER_WAY.size
 
 
 class Flood:

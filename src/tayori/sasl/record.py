@@ -26,7 +26,8 @@ class Attempt:
 
 @dataclass(slots=True)
 class LoginRecord:
-    """One AUTH. `quiet`: the failure is counted in a summary line instead of having its own."""
+    """One AUTH. `quiet`: the failure is counted in a summary line instead of having its own. `held`: not asked, since
+    so many failed before it."""
 
     mechanism: str
     address: str
@@ -38,6 +39,7 @@ class LoginRecord:
     attempts: list[Attempt] = field(default_factory=list)
     quiet: bool = False
     delayed: float = 0.0
+    held: bool = False
 
     @property
     def source(self) -> str:

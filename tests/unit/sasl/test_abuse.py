@@ -2,8 +2,18 @@ from __future__ import annotations
 
 import os
 
+from tayori.sasl import board
 from tayori.sasl.abuse import Abuse, Delay, Limits, Refuse, source_of
 from tayori.sasl.board import REGION, LoginBoard
+
+
+def check(abuse: Abuse, address: str, user: str) -> Delay | Refuse:
+    """What an attempt must pay; it ends at once, and nothing comes of it."""
+    held = abuse.begin(address, user)
+    if isinstance(held, Refuse):
+        return held
+    abuse.end(held.places)
+    return Delay(held.seconds)
 
 
 class World:
@@ -18,18 +28,18 @@ class World:
 
 def test_a_slip_costs_nothing_and_a_flood_is_refused() -> None:
     world = World()
-    assert world.abuse.check("192.0.2.1", "taro") == Delay()
+    assert check(world.abuse, "192.0.2.1", "taro") == Delay()
     world.fail("192.0.2.1", "taro", 3)
-    assert world.abuse.check("192.0.2.1", "taro") == Delay()
+    assert check(world.abuse, "192.0.2.1", "taro") == Delay()
     world.fail("192.0.2.1", "taro", 3)
-    held = world.abuse.check("192.0.2.1", "taro")
+    held = check(world.abuse, "192.0.2.1", "taro")
     assert isinstance(held, Delay) and 0 < held.seconds <= 8
     world.fail("192.0.2.1", "taro", 15)
-    assert isinstance(world.abuse.check("192.0.2.1", "taro"), Refuse)
-    assert isinstance(world.abuse.check("192.0.2.1", "other"), Refuse), "whatever the name"
-    assert world.abuse.check("192.0.2.2", "other") == Delay()
+    assert isinstance(check(world.abuse, "192.0.2.1", "taro"), Refuse)
+    assert isinstance(check(world.abuse, "192.0.2.1", "other"), Refuse), "whatever the name"
+    assert check(world.abuse, "192.0.2.2", "other") == Delay()
     world.now += 3600
-    assert world.abuse.check("192.0.2.1", "taro") == Delay(), "it wears off"
+    assert check(world.abuse, "192.0.2.1", "taro") == Delay(), "it wears off"
 
 
 def test_the_owner_is_never_locked_out_by_others() -> None:
@@ -37,19 +47,19 @@ def test_the_owner_is_never_locked_out_by_others() -> None:
     world.abuse.note("198.51.100.1", "taro", True)
     for number in range(200):
         world.fail(f"192.0.2.{number}", "taro", 5)
-    assert world.abuse.check("198.51.100.1", "Taro") == Delay(), "where he logged in lately nothing changes"
-    elsewhere = world.abuse.check("203.0.113.9", "taro")
+    assert check(world.abuse, "198.51.100.1", "Taro") == Delay(), "where he logged in lately nothing changes"
+    elsewhere = check(world.abuse, "203.0.113.9", "taro")
     assert isinstance(elsewhere, Delay) and elsewhere.seconds <= 8, "from a new place a delay, no refusal"
     world.fail("198.51.100.1", "hanako", 500)
-    assert world.abuse.check("198.51.100.1", "taro") == Delay(), "nor by somebody behind the same address"
+    assert check(world.abuse, "198.51.100.1", "taro") == Delay(), "nor by somebody behind the same address"
 
 
 def test_one_with_an_old_password_does_not_harm_others_behind_the_same_address() -> None:
     world = World()
     world.abuse.note("198.51.100.1", "hanako", True)
     world.fail("198.51.100.1", "taro", 25)
-    assert isinstance(world.abuse.check("198.51.100.1", "taro"), Refuse)
-    assert world.abuse.check("198.51.100.1", "jiro") == Delay()
+    assert isinstance(check(world.abuse, "198.51.100.1", "taro"), Refuse)
+    assert check(world.abuse, "198.51.100.1", "jiro") == Delay()
 
 
 def test_an_ipv6_customer_is_one_source() -> None:
@@ -107,12 +117,12 @@ def test_failures_add_up_over_workers() -> None:
         (here.one, here.two)[number % 2].note("192.0.2.1", "taro", False)
     assert 19 < here.one.failures("192.0.2.1") <= 20
     for worker in (here.one, here.two):
-        assert isinstance(worker.check("192.0.2.1", "taro"), Refuse)
-        assert isinstance(worker.check("192.0.2.1", "other"), Refuse)
+        assert isinstance(check(worker, "192.0.2.1", "taro"), Refuse)
+        assert isinstance(check(worker, "192.0.2.1", "other"), Refuse)
     here.now += 300
-    assert isinstance(here.two.check("192.0.2.1", "other"), Delay)
+    assert isinstance(check(here.two, "192.0.2.1", "other"), Delay)
     here.now += 3600
-    assert here.two.check("192.0.2.1", "taro") == Delay()
+    assert check(here.two, "192.0.2.1", "taro") == Delay()
 
 
 def test_a_friend_of_one_worker_is_a_friend_of_all() -> None:
@@ -120,14 +130,14 @@ def test_a_friend_of_one_worker_is_a_friend_of_all() -> None:
     here.one.note("198.51.100.1", "taro", True)
     for number in range(100):
         (here.one, here.two)[number % 2].note("198.51.100.1", "jiro", False)
-    assert isinstance(here.two.check("198.51.100.1", "jiro"), Refuse)
-    assert here.two.check("198.51.100.1", "Taro") == Delay()
+    assert isinstance(check(here.two, "198.51.100.1", "jiro"), Refuse)
+    assert check(here.two, "198.51.100.1", "Taro") == Delay()
     for _ in range(30):
         here.two.note("198.51.100.1", "taro", False)
-    assert isinstance(here.one.check("198.51.100.1", "taro"), Delay), "his own slips cost time, never the way in"
+    assert isinstance(check(here.one, "198.51.100.1", "taro"), Delay), "his own slips cost time, never the way in"
     here.now += 1
     here.one.note("198.51.100.1", "taro", True)
-    assert here.two.check("198.51.100.1", "taro") == Delay(), "and a right password makes them void in all workers"
+    assert check(here.two, "198.51.100.1", "taro") == Delay(), "and a right password makes them void in all workers"
 
 
 def test_a_worker_that_dies_or_is_relieved_leaves_what_it_knew() -> None:
@@ -137,20 +147,20 @@ def test_a_worker_that_dies_or_is_relieved_leaves_what_it_knew() -> None:
         here.one.note("192.0.2.1", "x", False)
     for region in (0, 3):
         next_one = here.worker(region)
-        assert isinstance(next_one.check("192.0.2.1", "x"), Refuse)
+        assert isinstance(check(next_one, "192.0.2.1", "x"), Refuse)
         for _ in range(25):
             next_one.note("198.51.100.1", "x", False)
-        assert next_one.check("198.51.100.1", "taro") == Delay()
+        assert check(next_one, "198.51.100.1", "taro") == Delay()
 
 
 def test_back_ends_of_another_service_have_accounts_of_their_own() -> None:
-    board = LoginBoard(1)
-    smtp, relay = (Abuse(lambda: 1.0, board=board, scope=scope) for scope in ("smtpd", "other"))
+    shared = LoginBoard(1)
+    smtp, relay = (Abuse(lambda: 1.0, board=shared, scope=scope) for scope in ("smtpd", "other"))
     smtp.note("192.0.2.1", "taro", True)
     for _ in range(300):
         smtp.note("192.0.2.1", "x", False)
-    assert smtp.check("192.0.2.1", "taro") == Delay()
-    assert isinstance(relay.check("192.0.2.1", "taro"), Refuse), "a source is one for both"
+    assert check(smtp, "192.0.2.1", "taro") == Delay()
+    assert isinstance(check(relay, "192.0.2.1", "taro"), Refuse), "a source is one for both"
 
 
 def test_very_many_names_and_sources_evict_no_owner_and_lift_no_limit() -> None:
@@ -165,12 +175,12 @@ def test_very_many_names_and_sources_evict_no_owner_and_lift_no_limit() -> None:
         address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         (here.one, here.two)[number & 1].note(address, f"u{number}", False)
     for address, name in owners:
-        assert here.two.check(address, name) == Delay(), "every owner's record holds"
-    assert isinstance(here.two.check("203.0.113.1", "guesser"), Refuse), "who fails most stays counted"
-    stranger = here.one.check("203.0.113.77", "owner1")
+        assert check(here.two, address, name) == Delay(), "every owner's record holds"
+    assert isinstance(check(here.two, "203.0.113.1", "guesser"), Refuse), "who fails most stays counted"
+    stranger = check(here.one, "203.0.113.77", "owner1")
     assert stranger == Delay(here.limits.longest_delay), "the flood itself costs strangers time, but no refusal"
     here.now += 3600
-    assert here.one.check("203.0.113.77", "owner1") == Delay()
+    assert check(here.one, "203.0.113.77", "owner1") == Delay()
 
 
 def test_who_owns_an_account_pushes_out_his_own_records_alone() -> None:
@@ -188,8 +198,76 @@ def test_who_owns_an_account_pushes_out_his_own_records_alone() -> None:
         address = f"198.51.{n >> 8}.{n & 255}"
         for _ in range(25):
             here.two.note(address, "x", False)
-        lost += here.two.check(address, f"owner{n}") != Delay()
+        lost += check(here.two, address, f"owner{n}") != Delay()
     assert lost == 0
+
+
+def undecided(held: Delay | Refuse) -> bool:
+    return isinstance(held, Refuse) and held.undecided
+
+
+def test_log_ins_under_way_take_places_whatever_names_they_give() -> None:
+    world = World()
+    begun = [world.abuse.begin("192.0.2.1", f"user{number}") for number in range(50)]
+    assert all(isinstance(held, Delay) and not held.seconds for held in begun[:20]), "parallel is no failure"
+    assert all(undecided(held) for held in begun[20:])
+    assert check(world.abuse, "192.0.2.2", "user1") == Delay(), "another source"
+    for number, held in enumerate(begun[:20]):
+        assert isinstance(held, Delay)
+        world.abuse.note("192.0.2.1", f"user{number}", False)
+        assert isinstance(world.abuse.begin("192.0.2.1", "x"), Refuse), "counted before its place is free"
+        world.abuse.end(held.places)
+        world.now += 0.1
+        assert isinstance(world.abuse.begin("192.0.2.1", "x"), Refuse)
+    last = world.abuse.begin("192.0.2.1", "x")
+    assert isinstance(last, Refuse) and not last.undecided
+
+
+def test_places_come_back_when_nothing_came_of_it_or_it_was_right() -> None:
+    world = World()
+    for round_ in range(10):
+        begun = [world.abuse.begin("192.0.2.1", "taro") for _ in range(20)]
+        assert all(isinstance(held, Delay) for held in begun)
+        assert undecided(world.abuse.begin("192.0.2.1", "taro")), round_
+        for held in begun:
+            assert isinstance(held, Delay)
+            world.abuse.end(held.places)
+    assert check(world.abuse, "192.0.2.1", "taro") == Delay() and world.abuse.failures("192.0.2.1") == 0
+    world.fail("192.0.2.9", "x")
+    begun = [world.abuse.begin("192.0.2.1", "taro") for _ in range(20)]
+    assert undecided(world.abuse.begin("192.0.2.1", "hanako"))
+    world.abuse.note("192.0.2.1", "taro", True)
+    assert all(isinstance(world.abuse.begin("192.0.2.1", "taro"), Delay) for _ in range(500)), (
+        "the owner waits for none"
+    )
+    assert isinstance(world.abuse.begin("192.0.2.1", "hanako"), Delay), "and a source with a friend has more room"
+
+
+def test_places_are_one_for_all_workers_and_a_dead_one_holds_none() -> None:
+    here = Workers()
+    begun = [(here.one, here.two)[number % 2].begin("192.0.2.1", "taro") for number in range(20)]
+    assert all(isinstance(held, Delay) for held in begun)
+    assert undecided(here.one.begin("192.0.2.1", "x")) and undecided(here.two.begin("192.0.2.1", "x"))
+    here.board.clear_begun(0)
+    again = [here.two.begin("192.0.2.1", "taro") for _ in range(11)]
+    assert [isinstance(held, Delay) for held in again] == [True] * 10 + [False]
+    for held in [*begun[1::2], *again[:10]]:
+        assert isinstance(held, Delay)
+        here.two.end(held.places)
+    assert sum(isinstance(here.one.begin("192.0.2.1", f"u{n}"), Delay) for n in range(50)) == 20
+
+
+def test_more_log_ins_under_way_than_there_is_room_for_shut_nobody_out() -> None:
+    here = Workers()
+    begun = [here.one.begin(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "taro") for n in range(20_000)]
+    assert all(isinstance(held, Delay) for held in begun)
+    assert any(len(held.places) < 2 for held in begun if isinstance(held, Delay)), "more than the table holds"
+    assert check(here.two, "203.0.113.1", "taro") == Delay()
+    for held in begun:
+        assert isinstance(held, Delay)
+        here.one.end(held.places)
+    table = here.board.memory[64 + board.REGION - board._BEGUN_TABLE : 64 + board.REGION]
+    assert not any(table), "nothing is left behind"
 
 
 def test_the_board_takes_a_bounded_piece_of_memory() -> None:
@@ -197,16 +275,47 @@ def test_the_board_takes_a_bounded_piece_of_memory() -> None:
     assert len(LoginBoard(4).memory) < 4 * REGION + 100
 
 
+def test_at_once_in_real_processes_no_more_get_in_than_the_limit() -> None:
+    """Each of four begins 100 at the same moment and lets none end."""
+    for _ in range(10):
+        shared = LoginBoard(4)
+        for region in range(4):
+            shared.use(region)
+        gate, go = os.pipe()
+        answer, say = os.pipe()
+        pids = []
+        for region in range(4):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    mine = Abuse(lambda: 5.0, board=shared, region=region)
+                    os.close(go)
+                    os.read(gate, 1)
+                    got = [isinstance(mine.begin("192.0.2.1", f"u{number}"), Delay) for number in range(100)]
+                    os.write(say, bytes([sum(got)]))
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            pids.append(pid)
+        os.close(gate)
+        os.close(go)
+        assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0] * 4
+        total = sum(os.read(answer, 4))
+        os.close(answer)
+        os.close(say)
+        assert 17 <= total <= 20, total
+
+
 def test_real_processes_share_it() -> None:
     """Forked as workers are; each writes its own region at the same time as the others."""
-    board = LoginBoard(4)
+    shared = LoginBoard(4)
     pids = []
     for region in range(4):
-        board.use(region)
+        shared.use(region)
         pid = os.fork()
         if pid == 0:
             try:
-                mine = Abuse(lambda: 5.0, board=board, region=region)
+                mine = Abuse(lambda: 5.0, board=shared, region=region)
                 for number in range(2000):
                     mine.note("192.0.2.1", f"u{number % 50}", False)
                 mine.note(f"198.51.100.{region}", "taro", True)
@@ -215,7 +324,7 @@ def test_real_processes_share_it() -> None:
                 os._exit(1)
         pids.append(pid)
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0] * 4
-    view = Abuse(lambda: 5.0, board=board)
+    view = Abuse(lambda: 5.0, board=shared)
     assert view.failures("192.0.2.1") == 8000
-    assert all(view.check(f"198.51.100.{region}", "taro") == Delay() for region in range(4))
-    assert isinstance(view.check("192.0.2.1", "taro"), Refuse)
+    assert all(check(view, f"198.51.100.{region}", "taro") == Delay() for region in range(4))
+    assert isinstance(check(view, "192.0.2.1", "taro"), Refuse)

@@ -301,6 +301,100 @@ def test_a_flood_is_refused_without_asking_and_the_owner_goes_on(tmp_path: Path)
     assert sum(not record.quiet for record in seen if not record.ok) < 25
 
 
+class Slow(Store):
+    """Decides nothing before it is told to."""
+
+    def __init__(self, answer: Verdict | None) -> None:
+        super().__init__("slow")
+        self.answer, self.go = answer, asyncio.Event()
+
+    async def verify(self, username: str, password: str, realm: str, service: str) -> Verdict:
+        self.asked.append((username, realm, service))
+        await self.go.wait()
+        if self.answer is None:
+            raise RuntimeError("a fault of ours")
+        return self.answer
+
+
+def many(auth: Authenticator, count: int) -> list[asyncio.Task[object]]:
+    loop = asyncio.get_running_loop()
+    return [loop.create_task(plain(auth, f"user{number}").step()) for number in range(count)]  # type: ignore[arg-type]
+
+
+def test_of_many_at_once_no_more_than_the_limit_are_tried(tmp_path: Path) -> None:
+    store = Slow(Refused("no", "slow"))
+    seen: list[LoginRecord] = []
+    auth = Authenticator(settings(tmp_path), conf(), [store], on_login=seen.append)
+
+    async def scenario() -> None:
+        trying = many(auth, 200)
+        await asyncio.sleep(0.2)
+        assert len(store.asked) == 20 and not any(task.done() for task in trying), "the others wait"
+        store.go.set()
+        answers = await asyncio.gather(*trying)
+        assert [getattr(answer, "temporary", None) for answer in answers] == [False] * 20 + [True] * 180
+        assert len(store.asked) == 20
+
+    asyncio.run(scenario())
+    assert [record.held for record in seen].count(True) == 180
+
+
+def test_many_right_ones_at_once_all_get_in(tmp_path: Path) -> None:
+    store = Slow(Accepted("taro", "slow"))
+    auth = Authenticator(settings(tmp_path), conf(), [store], on_login=lambda record: None)
+
+    async def scenario() -> None:
+        trying = many(auth, 200)
+        await asyncio.sleep(0.1)
+        store.go.set()
+        assert all(isinstance(answer, Success) for answer in await asyncio.gather(*trying))
+
+    asyncio.run(scenario())
+    assert auth.abuse.failures("192.0.2.1") == 0
+
+
+def test_what_is_never_decided_is_no_failure_and_holds_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The back end cannot answer, the client goes away, the worker has a fault: a hundred times, and still none counts."""
+    store = Slow(TryLater("down", "slow"))
+    seen: list[LoginRecord] = []
+    auth = Authenticator(settings(tmp_path), conf(), [store], on_login=seen.append)
+    monkeypatch.setattr("tayori.sasl.authenticator.LONGEST_WAIT", 0.2)
+
+    async def scenario() -> None:
+        crowd = many(auth, 40)
+        answers = await asyncio.gather(*crowd[20:])
+        assert all(isinstance(answer, Failure) and answer.temporary for answer in answers), "nobody waits for ever"
+        assert not any(record.held for record in seen), "but it is nobody's guilt"
+        store.go.set()
+        await asyncio.gather(*crowd)
+        for _ in range(100):
+            assert isinstance(answer := await plain(auth, "taro").step(), Failure) and answer.temporary
+        store.answer = None
+        for _ in range(100):
+            exchange = plain(auth, "taro")
+            with pytest.raises(RuntimeError):
+                await exchange.step()
+            exchange.cancel()
+        store.go.clear()
+        store.answer = Refused("no", "slow")
+        for _ in range(100):
+            exchange = plain(auth, "taro")
+            task = asyncio.create_task(exchange.step())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            exchange.cancel()
+        store.go.set()
+        store.answer = Accepted("taro", "slow")
+        assert await plain(auth, "taro").step() == Success("taro")
+
+    asyncio.run(scenario())
+    assert auth.abuse.failures("192.0.2.1") == 0 and not any(record.delayed for record in seen[-100:])
+
+
 def test_a_name_cannot_forge_the_log_line() -> None:
     record = LoginRecord("PLAIN", "192.0.2.1", 0.0, "x client=127.0.0.1 result=accepted\n", reason="wrong password")
     assert record.line() == (

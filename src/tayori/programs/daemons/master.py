@@ -373,6 +373,7 @@ class Master:
             if child.region >= 0:
                 self.board.clear(child.region)
                 self.delivery_board.clear(child.region)
+                self.login_board.clear_begun(child.region)
             self.leaving.discard(pid)
             if not self.stopping and not child.retired:
                 self._replace(child, status)

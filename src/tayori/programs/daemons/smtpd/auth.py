@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ABORTED = Reply(501, "5.7.0", "Authentication aborted")
 SUCCESS = Reply(235, "2.7.0", "Authentication successful")
 TEMPORARY = Reply(454, "4.7.0", "Temporary authentication failure")
+UNREACHABLE = "Connection lost to authentication server"
 TOO_LONG = Reply(500, "5.5.6", "SASL response limit exceeded")
 
 
@@ -59,7 +60,7 @@ async def auth(session: Session, argument: bytes) -> Reply | None:
                 return TOO_LONG
             response, broken = _decode(line.text)
             step = exchange.refuse(broken) if broken else await exchange.step(response)
-    except (ConnectionError, TimeoutError):
+    except BaseException:  # the client is gone, or this worker goes: what the exchange holds is given back
         exchange.cancel()
         raise
     finally:
@@ -98,13 +99,15 @@ def _decode(word: bytes) -> tuple[bytes, str]:
 
 
 def _ended(session: Session, name: str, step: Success | Failure, record: LoginRecord) -> Reply:
-    """The last reply. The warning's words are those that fail2ban and others look for in Postfix's log."""
+    """The last reply. The warning's words are those that fail2ban and others look for in Postfix's log, so each
+    refusal gets one; smtpd_hard_error_limit bounds them, as in Postfix. A back end's trouble has the words that
+    fail2ban passes over: nobody is shut out because a database is down."""
     if isinstance(step, Success):
         session.login = LoginFacts(step.username, name)
         return SUCCESS
-    if not record.quiet:
-        shown = one_word(record.username) if record.username else "(unavailable)"
-        session.note(f"warning: {session.peer}: SASL {name} authentication failed: {step.why}, sasl_username={shown}")
+    shown = one_word(record.username) if record.username else "(unavailable)"
+    why = f"{UNREACHABLE} ({step.why})" if step.temporary and not record.held else step.why
+    session.note(f"warning: {session.peer}: SASL {name} authentication failed: {why}, sasl_username={shown}")
     session.trail.login_failed(name, record.username, step.why)
     if step.temporary:
         return TEMPORARY
