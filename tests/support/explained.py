@@ -18,7 +18,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import ClassVar
 import msgspec
 
 from support import scenario as sc
+from support.forker import Forked
 from support.scenario_run import TayoriRuns
 from tayori.config.settings import Settings
 from tayori.net.system import probe
@@ -73,8 +73,8 @@ class LivedRuns(TayoriRuns):
         self.explainer.wait(20)
         super().__exit__(kind, error, at)
 
-    def _finish(self, scenario: sc.Scenario, pid: int) -> None:
-        _stop(pid)
+    def _finish(self, scenario: sc.Scenario, server: Forked) -> None:
+        _stop(server)
         history = self.place.root / "spool" / "tayori" / "queue" / FILE_NAME
         self.mails = self._explained(history, contents(scenario))
 
@@ -91,20 +91,15 @@ class LivedRuns(TayoriRuns):
         return [(live, said, going) for live, said, going in found]
 
 
-def _stop(pid: int) -> None:
+def _stop(server: Forked) -> None:
     """SIGTERM, and wait: the history is written when the worker ends."""
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        if state == "Z":  # ended; its parent asks for it later
-            return
-        time.sleep(0.01)
-    os.killpg(pid, signal.SIGKILL)
-    raise RuntimeError("tayori does not stop")
+    server.terminate()
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(20)
+        raise RuntimeError("tayori does not stop") from None
 
 
 def contents(scenario: sc.Scenario) -> list[bytes]:

@@ -92,6 +92,7 @@ class PostfixRuns:
         self.place.prepare(scenario, base)
         master = MASTER.replace("@PORT@", self.place.places["PORT"])
         (self.place.etc / "master.cf").write_text(master + scenario.services(self.place.places))
+        self._age()  # postmap, too, sleeps over a file that has only just changed
         self._index()
         self._age()
         if self.log.exists():

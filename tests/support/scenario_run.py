@@ -10,12 +10,9 @@ Each scenario gets a tayori of its own. To make that cheap one process imports t
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +22,7 @@ from typing import ClassVar
 from support import scenario as sc
 from support.certificates import make
 from support.dns import DnsServer
+from support.forker import Forked, Forker
 from support.policy_server import PolicyServer
 from support.ports import free_port
 from support.server import FIRST_UID, mail_owner_exists
@@ -34,33 +32,6 @@ DNS_HOST = f"127.77.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"
 """An address of loopback for this process alone, so that runs side by side do not meet on port 53."""
 
 START_SECONDS = 30.0
-FORKER = """
-import json, os, signal, sys
-import tayori.programs.commands.start, tayori.programs.daemons.master
-from tayori.programs.main import main
-for line in sys.stdin:
-    order = json.loads(line)
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        null, said = os.open("/dev/null", os.O_RDONLY), os.open(order["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(null, 0); os.dup2(said, 1); os.dup2(said, 2)
-        sys.argv = ["tayori", *order["words"]]
-        code = 1
-        try:
-            code = main() or 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        finally:
-            sys.stdout.flush(); sys.stderr.flush()
-            os._exit(code)
-    print(pid, flush=True)
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-"""
 
 
 class Place:
@@ -135,22 +106,18 @@ class TayoriRuns:
     def __init__(self, root: Path) -> None:
         self.place = Place(root)
         self.log = root / "maillog"
-        self.forker: subprocess.Popen[str] | None = None
+        self.forker: Forker | None = None
 
     def __enter__(self) -> TayoriRuns:
         self.place.sink.start()
-        self.forker = subprocess.Popen(
-            [*self.place.in_namespace(), sys.executable, "-c", FORKER],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        self.forker = Forker(self.place.in_namespace())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        assert self.forker is not None and self.forker.stdin is not None
-        self.forker.stdin.close()
-        self.forker.wait(20)
+        assert self.forker is not None
+        self.forker.close()
         self.place.sink.stop()
 
     def run(self, scenario: sc.Scenario) -> tuple[list[str], list[str]]:
@@ -168,16 +135,16 @@ class TayoriRuns:
         master = "127.0.0.1:@PORT@ inet n - n - - smtpd\n".replace("@PORT@", self.place.places["PORT"])
         (self.place.etc / "master.cf").write_text(master + scenario.services(self.place.places))
         with self.place.names(scenario):
-            pid = self._start()
+            server = self._start()
             try:
                 dialogue = sc.play(scenario, self.place.ports)
                 log = sc.wait_settled(self._log)
             finally:
-                self._finish(scenario, pid)
+                self._finish(scenario, server)
         return dialogue, sc.outcome(self.place.homes, self.place.sink, log, self.place.places)
 
-    def _finish(self, scenario: sc.Scenario, pid: int) -> None:
-        _end(pid)
+    def _finish(self, scenario: sc.Scenario, server: Forked) -> None:
+        _end(server)
 
     def _log(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -190,24 +157,22 @@ class TayoriRuns:
         """What the last server said."""
         return (self.place.root / "said").read_text(errors="replace")
 
-    def _start(self) -> int:
-        assert self.forker is not None and self.forker.stdin is not None and self.forker.stdout is not None
+    def _start(self) -> Forked:
+        assert self.forker is not None
         said = self.place.root / "said"
         said.write_text("")
-        order = {"words": ["start", "-c", str(self.place.etc)], "said": str(said)}
-        self.forker.stdin.write(json.dumps(order) + "\n")
-        self.forker.stdin.flush()
-        pid = int(self.forker.stdout.readline())
+        server = self.forker.start(["start", "-c", str(self.place.etc)], said, session=True)
         deadline = time.monotonic() + START_SECONDS
         while "serving on" not in (text := said.read_text(errors="replace")):
             if "not started" in text or "Traceback" in text or time.monotonic() > deadline:
-                _end(pid)
+                _end(server)
                 raise RuntimeError(f"tayori does not start: {text}\n{self._log()[-2000:]}")
             time.sleep(0.01)
-        return pid
+        return server
 
 
-def _end(pid: int) -> None:
+def _end(server: Forked) -> None:
     """The whole session of a server that we started; what it leaves is thrown away, so no time for farewells."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait(20)

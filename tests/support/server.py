@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from support.forker import Forked, forker
 from support.ports import free_port
 
 WAIT_SECONDS = 30.0
@@ -72,7 +73,8 @@ class Server:
     """`main_cf` as a mapping is added to STANDARD, as a text it is the file (plus what keeps it under `tmp_path`).
 
     `master_cf` None: one smtpd on `port`; a text may name `{port}`. `files` are written into the configuration
-    folder, their folders too. `passwd` False leaves the system's users in charge.
+    folder, their folders too. `passwd` False leaves the system's users in charge. It is forked from a process that has
+    imported tayori; `python -m tayori` it is with `prefix` or another environment, and when `forked` is False.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class Server:
         port: int = 0,
         prefix: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        forked: bool = True,
     ) -> None:
+        self._forked = forked
         self.root = tmp_path
         self.conf = tmp_path / "conf"
         self.queue_directory = tmp_path / "spool"
@@ -98,7 +102,7 @@ class Server:
         self.env = {**os.environ, **(env or {})}
         self.users = tuple(users)
         self.uids: dict[str, int] = {}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self._own_passwd = passwd
         self.conf.mkdir(parents=True, exist_ok=True)
         for folder in (tmp_path, self.homes):
@@ -165,20 +169,28 @@ class Server:
 
     def start(self) -> Server:
         """Start, and wait until it serves. Raises RuntimeError with what it said when it does not."""
-        said = open(self.root / "stderr", "ab")  # noqa: SIM115
-        mark = said.tell()
-        self.process = subprocess.Popen(
-            [*self.prefix, *COMMAND, "start", "-c", str(self.conf)],
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=self.env,
-        )  # fmt: skip
-        said.close()
+        said = self.root / "stderr"
+        said.touch()
+        mark = said.stat().st_size
+        self.process = self._started(["start", "-c", str(self.conf)], said)
         deadline = time.monotonic() + WAIT_SECONDS
-        while b"serving on" not in (self.root / "stderr").read_bytes()[mark:]:
+        while b"serving on" not in said.read_bytes()[mark:]:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError(f"tayori does not start:\n{self.stderr()[-4000:]}\n{self.log()[-2000:]}")
-            time.sleep(0.03)
+            time.sleep(0.01)
         return self
+
+    def _started(self, words: list[str], said: Path) -> subprocess.Popen[bytes] | Forked:
+        if self._forked and not self.prefix:
+            parent = forker()
+            if parent.env == {name: value for name, value in self.env.items() if name != "PYTEST_CURRENT_TEST"}:
+                return parent.start(words, said)
+        with open(said, "ab") as file:
+            return subprocess.Popen(
+                [*self.prefix, *COMMAND, *words],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=self.env,
+            )  # fmt: skip
 
     def stop(self, seconds: float = 30.0) -> int:
         """SIGTERM, then SIGKILL when it takes too long; the exit status."""
