@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from support import scenario as sc
+from support.rest import at_rest
 from support.scenario_run import Place
 
 DAEMONS = "/usr/lib/postfix/sbin"
@@ -92,9 +93,9 @@ class PostfixRuns:
         self.place.prepare(scenario, base)
         master = MASTER.replace("@PORT@", self.place.places["PORT"])
         (self.place.etc / "master.cf").write_text(master + scenario.services(self.place.places))
-        self._age()  # postmap, too, sleeps over a file that has only just changed
+        at_rest(self.place.etc)
         self._index()
-        self._age()
+        at_rest(self.place.etc)
         if self.log.exists():
             self.log.write_text("")
         with self.place.names(scenario):
@@ -106,12 +107,6 @@ class PostfixRuns:
                 self._stop()
         self.last_log = log
         return dialogue, sc.outcome(self.place.homes, self.place.sink, log, self.place.places)
-
-    def _age(self) -> None:
-        """Postfix reads a file that has only just changed no sooner than it has come to rest."""
-        then = time.time() - 60
-        for path in self.place.etc.iterdir():
-            os.utime(path, (then, then))
 
     def _index(self) -> None:
         text = (self.place.etc / "main.cf").read_text() + (self.place.etc / "master.cf").read_text()

@@ -352,7 +352,7 @@ def settled(log: str) -> bool:
     """Whether every message that the log speaks of is delivered, returned, deferred, held or dropped."""
     ids = set(re.findall(r" postfix/cleanup\[\d+\]: (\w+): (?:resent-)?message-id=", log))
     for qid in ids:
-        if re.search(rf": {qid}: (removed|hold:|discard:|reject:|milter-)", log):
+        if re.search(rf": {qid}: (removed|hold:|discard:|reject:|milter-|queue file size limit exceeded)", log):
             continue
         active = re.search(rf": {qid}: from=<.*?>, size=\d+, nrcpt=(\d+)", log)
         tried = set(re.findall(rf": {qid}: (to=<.*?>,(?: orig_to=<.*?>,)?) relay=", log))

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from support.rest import at_rest
+
 MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
@@ -87,11 +89,13 @@ class RealPostfix:
         for name, text in (files or {}).items():
             (self.etc / name).write_text(text)
             if "hash:@DIR@/" + name in " ".join(base.values()):
+                at_rest(self.etc)
                 subprocess.run(["postmap", f"hash:{self.etc / name}"], check=True, timeout=30)
         text = "".join(f"{name} = {value}\n" for name, value in base.items()).replace("@DIR@", str(self.etc))
         (self.etc / "main.cf.new").write_text(text)
         (self.etc / "main.cf.new").replace(self.etc / "main.cf")
         (self.etc / "master.cf").write_text(MASTER.format(port=self.port))
+        at_rest(self.etc)
         if not self.started:
             subprocess.run(["postfix", "-c", str(self.etc), "start"], capture_output=True, timeout=120, check=True)
             self.started = True

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.peers import require
+from support.rest import at_rest
 from tayori.programs.commands import postalias, postmap
 
 MAP = r"""# comment
@@ -111,6 +112,8 @@ def both(
     (conf / "main.cf").write_text(
         f"compatibility_level = 3.6\nqueue_directory = {tmp_path}\ndata_directory = {tmp_path}\nmaillog_file =\n"
     )
+    at_rest(tmp_path)
+    at_rest(conf)
     asked = "".join(f"{key}\n" for key in keys)
     command = [real, "-c", str(conf), "-q", "-", spec]
     theirs = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=20)
@@ -128,6 +131,7 @@ def test_hash_and_texthash(
     source = tmp_path / "map"
     source.write_text(MAP)
     (tmp_path / "main.cf").write_text("compatibility_level = 3.6\nmaillog_file =\n")
+    at_rest(tmp_path)
     subprocess.run([require("postmap", "postfix"), "-c", str(tmp_path), f"hash:{source}"], check=True, timeout=20)
     both(tmp_path, capfd, monkeypatch, f"hash:{source}", MAP_KEYS)
     both(tmp_path, capfd, monkeypatch, f"texthash:{source}", MAP_KEYS)

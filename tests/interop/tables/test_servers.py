@@ -17,6 +17,7 @@ import pytest
 
 from support.peers import find, missing, require
 from support.ports import free_port
+from support.rest import at_rest
 from tayori.config.settings import Settings
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, Table, TempFail
 from tayori.tables.registry import Tables
@@ -248,6 +249,7 @@ def real(tmp_path: Path, kind: str, keys: list[str]) -> dict[str, str]:
     if not list(Path("/usr/lib/postfix").glob(f"**/postfix-{kind}.so")) and kind != "memcache":
         missing(f"postmap knows no {kind} (Debian package postfix-{kind})")
     (tmp_path / "main.cf").write_text("compatibility_level = 3.6\nmaillog_file =\n")
+    at_rest(tmp_path)
     command = [require("postmap", "postfix"), "-c", str(tmp_path), "-q", "-", f"{kind}:{tmp_path}/t.cf"]
     done = subprocess.run(
         command, input="".join(f"{key}\n" for key in keys), capture_output=True, text=True, timeout=60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from tayori.config.lint import names
@@ -10,6 +12,8 @@ from tayori.config.maincf import Assignment
 from tayori.config.origin import Origin
 from tayori.config.params import PARAMETERS, Row, Status
 from tayori.programs.language import choose
+
+choose = functools.cache(choose)  # the catalogue is read once, not for each parameter
 
 LEAST = 40
 NOT_WHOLE = [row for row in PARAMETERS.values() if row.status not in (Status.IMPLEMENTED, Status.TRANSLATED)]
