@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from support.peers import WHOLE
+
 SECONDS = {"faults": 1.5, "interop": 1.5, "scenarios": 0.5, "parity": 0.25}
 """About, for one test, by folder; others take next to nothing."""
 PARTS = {"tests/scenarios/test_scenarios.py": 6, "tests/parity/test_parity.py": 4}
@@ -57,6 +59,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
         return None
     config.option.loadscopereorder = False
     return ByFile(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What `make test` leaves to others."""
+    if not WHOLE:
+        terminalreporter.write_line(
+            "make test-all also plays every scenario to a real Postfix, and wants every peer."
+        )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,6 +11,10 @@ import pytest
 EXTRA_DIRS = ("/usr/sbin", "/sbin", "/usr/lib/cyrus/bin", "/usr/lib/postfix/sbin", "/usr/lib/postgresql/15/bin")
 
 
+WHOLE = os.environ.get("TAYORI_REQUIRE_PEERS") == "1"
+"""Everything is asked for, and every peer must be there."""
+
+
 def find(program: str) -> str | None:
     """Path of a program, also in the system folders that an ordinary user's PATH lacks."""
     found = shutil.which(program)
@@ -30,7 +34,7 @@ def require(program: str, package: str = "") -> str:
 
 def missing(reason: str) -> None:
     """Skip with a reason, or fail where every peer is required."""
-    if os.environ.get("TAYORI_REQUIRE_PEERS") == "1":
+    if WHOLE:
         pytest.fail(f"TAYORI_REQUIRE_PEERS=1 but {reason}")
     pytest.skip(reason)
 
