@@ -73,7 +73,7 @@ def parse(text: str, limit: int = 0) -> list[Item]:
     """The parts of an address list. Takes whatever stands there; never raises. `limit`: of so many words, special
     characters and comments; the rest is left out (postconf(5) header_address_token_limit). 0: all."""
     reader = _Reader()
-    for token in reversed(_tokens(text.rstrip(_BLANK), limit)):
+    for token in reversed(tokens(text.rstrip(_BLANK), limit)):
         reader.take(token)
     return reader.items()
 
@@ -203,7 +203,9 @@ def _word(token: Token) -> str:
     return token.text
 
 
-def _tokens(text: str, limit: int) -> list[Token]:
+def tokens(text: str, limit: int = 0, atoms: re.Pattern[str] = _ATOM) -> list[Token]:
+    """The words, comments and special characters of a text; at most `limit` of them, if it is not 0. `atoms`: what
+    a word may be."""
     out: list[Token] = []
     at, counted = 0, 0
     while at < len(text) and not (limit and counted >= limit):
@@ -212,7 +214,7 @@ def _tokens(text: str, limit: int) -> list[Token]:
         if (blanks := _BLANKS.match(text, at)) is not None:
             at = blanks.end()
             counted -= 1
-        elif (atom := _ATOM.match(text, at)) is not None:
+        elif (atom := atoms.match(text, at)) is not None:
             word = _ESCAPE.sub(r"\1", atom.group())
             out.append(Token("w" if _PLAIN_ATOM.match(word) else "q", word))
             at = atom.end()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from tayori.tables.lines import BLANKS, Entry, Problem, key_end, logical_lines, quoted
+from tayori.tables.aliaswords import split
+from tayori.tables.lines import BLANKS, Entry, Problem, key_end, logical_lines
 
 NOT_UTF8 = "is not valid UTF-8: save the file as UTF-8"
 
@@ -42,35 +43,29 @@ def parse_map(raw: Iterable[bytes]) -> Iterator[Entry | Problem]:
 
 
 def parse_aliases(raw: Iterable[bytes]) -> Iterator[Entry | Problem]:
-    """aliases(5): `name: value, …`; the name may be quoted. The value (addresses, `|command`, `/file`,
-    `:include:/file`) is kept raw: rewrite and delivery parse it.
+    """aliases(5): `name: value, …`, in the words that postalias(1) makes of it (aliaswords.py). The value (addresses,
+    `|command`, `/file`, `:include:/file`) is not looked at: rewrite and delivery parse it.
     """
     for number, text in logical_lines(raw):
         if text[0] in BLANKS:
             yield Problem(number, "the first alias must not begin with white space")
             continue
-        if text[0] == 34:
-            parts = quoted(text)
-            name, rest = parts if parts is not None else (b"", b"")
-            rest = rest.lstrip(BLANKS)
-            colon = rest[:1] == b":"
-            value = rest[1:]
-        else:
-            name, separator, value = text.partition(b":")
-            colon = bool(separator)
-            name = name.strip(BLANKS)
-        value = value.strip(BLANKS)
-        if not colon or not name:
-            yield Problem(number, "expected a name, a colon and a value")
-        elif b"@" in name and text[0] != 34:
+        try:
+            found = split(text.decode())
+        except UnicodeDecodeError:
+            yield Problem(number, NOT_UTF8)
+            continue
+        except ValueError:
             yield Problem(number, "the name of an alias is a local name, without @domain (virtual(5) has domains)")
-        elif not value:
+            continue
+        if found is None:
+            yield Problem(number, "expected a name, a colon and a value")
+        elif not found[0]:
+            yield Problem(number, "the name of the alias is empty")
+        elif not found[1]:
             yield Problem(number, "the alias has no value after the colon")
         else:
-            try:
-                yield Entry(name.decode(), value.decode(), number)
-            except UnicodeDecodeError:
-                yield Problem(number, NOT_UTF8)
+            yield Entry(*found, number)
 
 
 Parser = Callable[[Iterable[bytes]], Iterator[Entry | Problem]]

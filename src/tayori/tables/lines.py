@@ -75,19 +75,3 @@ def key_end(text: bytes) -> int:
             return at
         at += 1
     return -1 if inside else len(text)
-
-
-def quoted(text: bytes) -> tuple[bytes, bytes] | None:
-    """Split `"a \\"b\\"" rest` into the unquoted first part and the rest; None when the quote is not closed."""
-    out = bytearray()
-    at = 1
-    while at < len(text):
-        char = text[at]
-        if char == 34:  # '"'
-            return bytes(out), text[at + 1 :]
-        if char == 92 and at + 1 < len(text):  # "\"
-            at += 1
-            char = text[at]
-        out.append(char)
-        at += 1
-    return None

@@ -69,7 +69,7 @@ def test_aliases_form(tmp_path: Path) -> None:
     source = tmp_path / "aliases"
     source.write_text('Root: admin,\n  other\n"a b" : "|/bin/cat x"\nlist: :include:/etc/list\nbad@d: x\nnone\n')
     table = make(tmp_path).open(f"hash:{source}", form="aliases")
-    assert value(table, "ROOT") == "admin,  other"
+    assert value(table, "ROOT") == "admin, other"
     assert value(table, "a b") == '"|/bin/cat x"'
     assert value(table, "list") == ":include:/etc/list"
     assert [problem.line for problem in table.problems] == [5, 6]  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.programs.commands.postmap_files import ENCODED, contents, decoded
 from tayori.programs.commands.postmap_keys import keys
+from tayori.rewrite.aliasmaps import alias_file
 from tayori.tables import edit
 from tayori.tables.formats import FORMATS
 from tayori.tables.inline import InlineTable
@@ -60,6 +61,11 @@ class Job:
     def say(self, text: str) -> None:
         """One line to standard error, in Postfix's form."""
         print(f"{self.program}: {text}", file=sys.stderr)
+
+    @property
+    def colon(self) -> str:
+        """What stands behind a key that is shown."""
+        return ":" if self.form == "aliases" else ""
 
     @property
     def folding(self) -> object:
@@ -175,15 +181,20 @@ def perform(job: Job, tables: Tables, specs: list[str]) -> int:
     if job.listing:
         return listing(job, tables, specs)
     if job.delete is not None:
-        return delete(job, specs)
+        return delete(job, tables.settings, specs)
     if job.incremental:
-        return incremental(job, specs)
+        return incremental(job, tables.settings, specs)
     return max(check(job, spec) for spec in specs)
+
+
+def form_of(job: Job, settings: Settings, spec: str) -> str:
+    """How the source of a table is read. postmap asks a database that postalias built: so here an alias file."""
+    return "aliases" if job.form == "aliases" or alias_file(settings, spec) else job.form
 
 
 async def query(job: Job, tables: Tables, specs: list[str]) -> int:
     """-q: the first table that has the key answers."""
-    opened = [tables.open(spec, None, job.form, "tempfail") for spec in specs]
+    opened = [tables.open(spec, None, form_of(job, tables.settings, spec), "tempfail") for spec in specs]
     if job.query != "-":
         value = await first(job, opened, job.query or "")
         if value is not None:
@@ -194,7 +205,7 @@ async def query(job: Job, tables: Tables, specs: list[str]) -> int:
         value = await first(job, opened, key) if key else None
         if value is not None:
             hits += 1
-            put(f"{key}\t", value)
+            put(f"{key}{job.colon}\t", value)
     return 0 if hits else 1
 
 
@@ -234,7 +245,7 @@ async def first(job: Job, opened: Iterable[Table], key: str) -> str | bytes | No
 def listing(job: Job, tables: Tables, specs: list[str]) -> int:
     """-s: every entry, one `key TAB value` a line."""
     for spec in specs:
-        table = tables.open(spec, None, job.form, "tempfail")
+        table = tables.open(spec, None, form_of(job, tables.settings, spec), "tempfail")
         if isinstance(table, InlineTable):
             pairs = table.pairs()
         elif isinstance(table, TextTable):
@@ -244,7 +255,7 @@ def listing(job: Job, tables: Tables, specs: list[str]) -> int:
         for key, value in pairs:
             text = shown(job, table, key, value)
             if text is not None:
-                put(f"{key}{':' if job.form == 'aliases' else ''}\t", text)
+                put(f"{key}{job.colon}\t", text)
     return 0
 
 
@@ -256,21 +267,28 @@ def text_file(job: Job, spec: str) -> str:
     return path
 
 
-def delete(job: Job, specs: list[str]) -> int:
+def delete(job: Job, settings: Settings, specs: list[str]) -> int:
     """-d: remove entries from the text; exit 1 when no key was there."""
     wanted = list(keys(False, False, False)) if job.delete == "-" else [job.delete or ""]
     hits = 0
     for spec in specs:
         path = text_file(job, spec)
-        found = edit.remove(path, job.form, wanted, fold if job.fold else plain)
+        found = edit.remove(path, form_of(job, settings, spec), wanted, fold if job.fold else plain)
         hits += len(found)
         if found and job.verbose:
             job.say(f"{path}: removed {len(found)} from the text, which is what tayori reads")
     return 0 if hits else 1
 
 
-def incremental(job: Job, specs: list[str]) -> int:
+def incremental(job: Job, settings: Settings, specs: list[str]) -> int:
     """-i: add the entries on standard input to the text."""
+    for spec in specs:
+        if form_of(job, settings, spec) != job.form:
+            raise ConfigError(
+                f"{spec} is an alias file: {job.program} would add lines that are no aliases",
+                None,
+                f"postalias -i {spec}",
+            )
     raw = sys.stdin.buffer.readlines()
     for spec in specs:
         path = text_file(job, spec)
