@@ -2,6 +2,9 @@
 
     net/len value      !net/len value      if net/len … endif      if !net/len … endif
 
+Two exclamation marks say nothing, blanks may stand between them. Scope ids (`fe80::1%eth0`) and `IPv6:` are no part
+of an address here; a client's address comes without.
+
 Thousands of rules cost as much as the number of different prefix lengths among them (networks.py); negated rules
 and if blocks are asked one by one, in their order. A key that is no address is in no table.
 """
@@ -12,7 +15,7 @@ from collections.abc import Iterator
 
 from tayori.config.origin import Origin
 from tayori.tables.lines import Problem
-from tayori.tables.networks import WIDTH, Network, NetworkIndex, parse_address, parse_network
+from tayori.tables.networks import WIDTH, Network, NetworkIndex, parse_network, plain_address
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, TempFail
 from tayori.tables.rules import Block, RuleLine, RuleSource
 from tayori.tables.spec import Spec
@@ -25,6 +28,20 @@ def holds(network: Network, version: int, number: int) -> bool:
     return network.version == version and number >> (WIDTH[version] - network.length) == network.value
 
 
+def parse_rule(item: RuleLine | Block) -> tuple[bool, Network, str]:
+    """(negated, network, value) of a rule; an `if` has no value. Raises ValueError."""
+    text = item.condition if isinstance(item, Block) else item.text
+    rest = text.lstrip("! \t")
+    negated = text[: len(text) - len(rest)].count("!") % 2 == 1
+    words = rest.split(None, 1)
+    pattern, value = (words[0] if words else ""), (words[1].strip() if len(words) == 2 else "")
+    if isinstance(item, RuleLine) and not value:
+        raise ValueError("expected a network, white space and a value")
+    if isinstance(item, Block) and value:
+        raise ValueError('there is text after the network of "if"')
+    return negated, parse_network(pattern, plain_address), value
+
+
 class CidrRules:
     """The rules of one file or one if block, in order."""
 
@@ -33,20 +50,8 @@ class CidrRules:
         self._hits: dict[int, Hit] = {}
         self._slow: list[tuple[int, Network, bool, Hit | CidrRules]] = []
         for place, item in enumerate(tree):
-            text = item.condition if isinstance(item, Block) else item.text
-            negated = text.startswith("!")
-            pattern, _, value = text.lstrip("!").strip().partition(" ") if " " in text else (text.lstrip("!"), "", "")
-            if isinstance(item, RuleLine):
-                words = text.lstrip("!").split(None, 1)
-                pattern, value = words[0] if words else "", words[1].strip() if len(words) == 2 else ""
-                if not value:
-                    problems.append(Problem(item.line, "expected a network, white space and a value"))
-                    continue
-            elif value:
-                problems.append(Problem(item.line, 'there is text after the network of "if"'))
-                continue
             try:
-                network = parse_network(pattern.strip())
+                negated, network, value = parse_rule(item)
             except ValueError as error:
                 problems.append(Problem(item.line, str(error)))
                 continue
@@ -92,7 +97,7 @@ class CidrTable:
         rules = self.source.current()
         if rules is None:
             return TempFail(f"{self.name}: {self.source.why}")
-        address = parse_address(key)
+        address = plain_address(key)
         if address is None:
             return NOT_FOUND
         hit = rules.find(*address)

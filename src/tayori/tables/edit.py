@@ -45,7 +45,11 @@ def add(
             problems.append(item)
         else:
             text = b"".join(raw[number - 1].rstrip(b"\r\n") + b"\n" for number in _lines_of(raw, item.line))
-            fresh[folding(item.key)] = item.line, text
+            key = folding(item.key)
+            if key in fresh and not overwrite:
+                problems.append(Problem(item.line, f'the key "{item.key}" is there already'))
+            else:
+                fresh[key] = item.line, text
     with contextlib.suppress(FileNotFoundError):
         if overwrite:
             remove(path, form, fresh, folding)

@@ -6,7 +6,7 @@ cidr_table(5) ADDRESS PATTERN SYNTAX, postconf(5) mynetworks. A network is (vers
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 WIDTH = {4: 32, 6: 128}
@@ -37,8 +37,19 @@ def parse_address(text: str) -> tuple[int, int] | None:
         return None
 
 
-def parse_network(text: str) -> Network:
-    """`addr`, `net/len`, `[addr]`, `[net]/len` or `[net/len]`. Raises ValueError with a reason a person can read."""
+def plain_address(text: str) -> tuple[int, int] | None:
+    """(version, number) of an address and nothing else, as cidr_table(5) has it; None when it is none."""
+    try:
+        if ":" in text:
+            return None if "%" in text else (6, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big"))
+        return 4, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
+    except (OSError, ValueError):
+        return None
+
+
+def parse_network(text: str, parse: Callable[[str], tuple[int, int] | None] = parse_address) -> Network:
+    """`addr`, `net/len`, `[addr]`, `[net]/len` or `[net/len]`; `parse` reads the address. Raises ValueError with a
+    reason a person can read."""
     bare = text
     if text.startswith("["):
         inside, bracket, rest = text[1:].partition("]")
@@ -48,7 +59,7 @@ def parse_network(text: str) -> Network:
             raise ValueError(f'"{text}" has text after "]"')
         bare = inside + rest
     address, slash, length_text = bare.partition("/")
-    parsed = parse_address(address)
+    parsed = parse(address)
     if parsed is None:
         raise ValueError(f'"{address}" is not an IP address')
     version, number = parsed

@@ -62,7 +62,7 @@ class Engine:
     failure: type[Exception]
 
 
-_REFERENCE = re.compile(r"\$(?:(\$)|(\d+)|\{(\d+)\}|\((\d+)\)|(.?))", re.DOTALL)
+_REFERENCE = re.compile(r"\$(?:(\$)|([0-9]+)(?![A-Za-z0-9_])|\{([0-9]+)\}|\(([0-9]+)\)|(.?))", re.DOTALL)
 
 
 def template(text: str, groups: int, negated: bool) -> tuple[str | int, ...]:
@@ -80,7 +80,7 @@ def template(text: str, groups: int, negated: bool) -> tuple[str | int, ...]:
             raise ValueError(f'"{text[found.start() : found.start() + 10]}" is no $number; write $$ for a plain $')
         if negated:
             raise ValueError(f'"{found.group()}" cannot stand in the result of a negated pattern')
-        if int(number) > groups:
+        if not 0 < int(number) <= groups:
             raise ValueError(f'"{found.group()}" but the pattern has {groups} groups in ( )')
         parts.append(int(number))
     parts.append(text[at:])
@@ -210,7 +210,7 @@ class PatternRules:
         rule = _Rule(item.line, compiled, negated)
         if isinstance(item, Block):
             if result:
-                raise ValueError('there is text after the pattern of "if"')
+                problems.append(Problem(item.line, 'there is text after the pattern of "if"'))
             rule.body = PatternRules(engine, item.body, problems, self._file)
             return rule
         if not result:

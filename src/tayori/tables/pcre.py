@@ -26,6 +26,12 @@ NEVER_UCP_FLAG = 0x100000
 # What may not stand in a guard: anything that counts groups, names them, or speaks to the engine.
 _NOT_JOINABLE = re.compile(r"\\[0-9gkKQEG]|\(\*|\(\?(?!:|=|!|<=|<!)|\\$")
 
+# Settings that must stand first: (*UTF), (*CRLF).
+_SETTINGS = re.compile(r"(?:\(\*[A-Z_0-9=]+\))+")
+
+# What PCRE2 refuses, and the wheel takes as the letter.
+_REFUSED = re.compile(r"(?<!\\)(?:\\\\)*(\\[uU])")
+
 
 def load_pcre2(origin: Origin | None) -> Any:
     """The pcre2 module. Raises ConfigError that names the extra."""
@@ -62,8 +68,17 @@ def engine(module: Any) -> Engine:
         bits = 0
         for flag in on:
             bits |= BITS[flag]
+        refused = _REFUSED.search(pattern)
+        if refused and r"\Q" not in pattern:
+            raise ValueError(f"the pattern is wrong: {refused.group(1)} is not known; write \\x{{…}}")
         # The wheel does not pass PCRE2_ANCHORED through to searches; \G is the same.
-        bounded = f"\\G(?:{pattern}\\n)" if {"A", "x"} <= on else f"\\G(?:{pattern})" if "A" in on else pattern
+        bounded = pattern
+        if "A" in on:
+            settings = _SETTINGS.match(pattern)
+            start = settings.end() if settings else 0
+            # With x a comment may run to the end of the line.
+            end = "\n)" if "x" in on else ")"
+            bounded = f"{pattern[:start]}\\G(?:{pattern[start:]}{end}"
         search, groups = search_of(module, bounded, bits)
         joinable = ""
         if not on & set("xAEU") and not _NOT_JOINABLE.search(pattern):

@@ -9,7 +9,9 @@ Differences from a POSIX library:
     - of several alternatives the first that fits is taken, not the longest; this shows only in $1, $2 …
     - equivalence classes and collating symbols ([=a=], [.x.]) other than of one plain character are refused
     - the GNU forms \\< \\> \\` \\' \\b \\B \\w \\W \\s \\S are known
-    - \\1 … \\9 refer back to groups in both syntaxes
+    - characters are compared, not bytes
+As in the GNU library: \\1 … \\9 refer back to groups in both syntaxes; a range without regard to case, [a-^], is one
+of capitals; a small letter behind a backslash that means nothing there, \\d, fits nothing without regard to case.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def pcre2_engine() -> Engine:
 
     def compile_pattern(pattern: str, flags: str) -> Compiled:
         case, multi, extended = settings_of(flags)
-        translated = translate(pattern, extended, multi, r"\z")
+        translated = translate(pattern, extended, multi, r"\z", case)
         bits = (0x8 if case else 0) | (0x400 if multi else 0x20)
         search, groups = search_of(module, translated, bits)
         letters = f"{'i' if case else ''}{'m' if multi else 's'}"
@@ -66,7 +68,7 @@ def python_engine(name: str) -> Engine:
 
     def compile_pattern(pattern: str, flags: str) -> Compiled:
         case, multi, extended = settings_of(flags)
-        translated = translate(pattern, extended, multi, r"\Z")
+        translated = translate(pattern, extended, multi, r"\Z", case)
         if _NESTED.search(translated):
             log.warning("%s: /%s/ repeats a repetition and may take very long: install tayori[pcre]", name, pattern)
         bits = re.ASCII if not case else re.IGNORECASE

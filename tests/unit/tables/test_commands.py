@@ -95,3 +95,34 @@ def test_wrong_options(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert postmap.main(["-Z"]) == 1
     assert postmap.main(["-c", str(conf / "none"), "-q", "x", "static:x"]) == 1
     assert "usage" in capsys.readouterr().err
+
+
+def test_odd_options(conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = f"hash:{conf}/map"
+    for words in (["-q", "a", "-q", "b"], ["-d", "a", "-d", "b"], ["-s", "-s"]):
+        assert postmap.main(["-c", str(conf), *words, spec]) == 1
+        assert "only one of" in capsys.readouterr().err
+    assert postalias.main(["-c", str(conf), "-U", "-q", "root", f"hash:{conf}/aliases"]) == 1
+    assert postmap.main(["-c", str(conf), "-s", "inline:{a=1}", spec]) == 0
+    assert capsys.readouterr().out == "a\t1\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\nb\n"))
+    assert postmap.main(["-c", str(conf), "-q", "-", "regexp:{{/^$/ empty}}"]) == 0
+    assert capsys.readouterr().out == "\tempty\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("root\n"))
+    assert postalias.main(["-c", str(conf), "-q", "-", f"hash:{conf}/aliases"]) == 0
+    assert capsys.readouterr().out == "root:\tme\n"
+    before = (conf / "map").read_text()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("key\n"))
+    assert postmap.main(["-c", str(conf), "-d", "-", spec, "static:x"]) == 1
+    assert (conf / "map").read_text() == before
+
+
+def test_of_equal_keys_added_at_once_the_first_counts(
+    conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for options, wanted in (("-i", "1"), ("-ir", "2")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"n 1\nN 2\nx: y\n")))
+        assert postmap.main(["-c", str(conf), options, f"hash:{conf}/map"]) == 0
+        assert "standard input:3: the key ends with a colon" in capsys.readouterr().err
+        assert postmap.main(["-c", str(conf), "-q", "n", f"hash:{conf}/map"]) == 0
+        assert capsys.readouterr().out.endswith(f"{wanted}\n")

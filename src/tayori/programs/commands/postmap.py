@@ -1,7 +1,7 @@
 """postmap: ask tables, check their sources, change them. Postfix's command of the same name, postmap(1).
 
     postmap [-c DIR] [-fFNnopuUv] [-hbm] -q KEY|- TYPE:FILE …      ask; exit 1 when nothing is found
-    postmap [-F] -s TYPE:FILE …                                     list all entries
+    postmap [-F] -s TYPE:FILE …                                     list all entries of the first one
     postmap -d KEY|- TYPE:FILE …                                    remove entries
     postmap -i [-rw] TYPE:FILE < ENTRIES                            add entries
     postmap [-Fw] TYPE:FILE …                                       check the source
@@ -35,6 +35,8 @@ from tayori.tables.registry import TYPES, Tables, indexed
 from tayori.tables.text import TextTable
 
 DEFAULT_DIRECTORY = "/etc/postfix"
+ENDS_IN_COLON = "the key ends with a colon: is this an alias file?"
+OPTIONS = {"map": "bc:d:fFhimnNopq:rsuUvw", "aliases": "c:d:finNopq:rsuvw"}
 
 
 @dataclass
@@ -115,8 +117,10 @@ def _run(program: str, form: str, argv: list[str]) -> int:
 
 def parse(program: str, form: str, argv: list[str]) -> Job:
     """Options of postmap(1). Raises getopt.GetoptError."""
-    options, words = getopt.getopt(argv, "bc:d:fFhimnNopq:rsuUvw")
+    options, words = getopt.getopt(argv, OPTIONS[form])
     job = Job(program, form, specs=words)
+    if len([option for option, _ in options if option in ("-q", "-d", "-s")]) > 1:
+        raise getopt.GetoptError("specify only one of -s -q or -d")
     for option, value in options:
         match option:
             case "-c":
@@ -147,8 +151,6 @@ def parse(program: str, form: str, argv: list[str]) -> Job:
                 job.files = True
             case _:
                 pass
-    if sum([job.query is not None, job.delete is not None, job.listing]) > 1:
-        raise getopt.GetoptError("specify only one of -s -q or -d")
     if job.query != "-" and (job.headers or job.body or job.structure):
         raise getopt.GetoptError('specify -b -h or -m only with "-q -"')
     if job.structure and not (job.headers or job.body):
@@ -202,7 +204,7 @@ async def query(job: Job, tables: Tables, specs: list[str]) -> int:
         return 0 if value is not None else 1
     hits = 0
     for key in keys(job.headers, job.body, job.structure):
-        value = await first(job, opened, key) if key else None
+        value = await first(job, opened, key)
         if value is not None:
             hits += 1
             put(f"{key}{job.colon}\t", value)
@@ -243,19 +245,21 @@ async def first(job: Job, opened: Iterable[Table], key: str) -> str | bytes | No
 
 
 def listing(job: Job, tables: Tables, specs: list[str]) -> int:
-    """-s: every entry, one `key TAB value` a line."""
-    for spec in specs:
-        table = tables.open(spec, None, form_of(job, tables.settings, spec), "tempfail")
-        if isinstance(table, InlineTable):
-            pairs = table.pairs()
-        elif isinstance(table, TextTable):
-            pairs = [(entry.key, entry.value) for entry in table.entries()]
-        else:
-            raise ConfigError(f"{spec}: tables of this type cannot be listed")
-        for key, value in pairs:
-            text = shown(job, table, key, value)
-            if text is not None:
-                put(f"{key}{job.colon}\t", text)
+    """-s: every entry of the first table, one `key TAB value` a line, as Postfix does."""
+    spec = specs[0]
+    table = tables.open(spec, None, form_of(job, tables.settings, spec), "tempfail")
+    if isinstance(table, InlineTable):
+        pairs = table.pairs()
+    elif isinstance(table, TextTable):
+        pairs = [(entry.key, entry.value) for entry in table.entries()]
+    else:
+        raise ConfigError(f"{spec}: tables of this type cannot be listed")
+    for key, value in pairs:
+        text = shown(job, table, key, value)
+        if text is not None:
+            put(f"{key}{job.colon}\t", text)
+    if len(specs) > 1:
+        job.say("warning: only the first table is listed")
     return 0
 
 
@@ -270,6 +274,10 @@ def text_file(job: Job, spec: str) -> str:
 def delete(job: Job, settings: Settings, specs: list[str]) -> int:
     """-d: remove entries from the text; exit 1 when no key was there."""
     wanted = list(keys(False, False, False)) if job.delete == "-" else [job.delete or ""]
+    if job.delete == "-":
+        # Postfix opens all of them first: one that cannot be changed leaves the others as they are.
+        for spec in specs:
+            text_file(job, spec)
     hits = 0
     for spec in specs:
         path = text_file(job, spec)
@@ -290,6 +298,9 @@ def incremental(job: Job, settings: Settings, specs: list[str]) -> int:
                 f"postalias -i {spec}",
             )
     raw = sys.stdin.buffer.readlines()
+    for item in FORMATS[job.form](raw):
+        if isinstance(item, Entry) and _looks_wrong(item, job):
+            job.say(f"warning: standard input:{item.line}: {ENDS_IN_COLON}")
     for spec in specs:
         path = text_file(job, spec)
         for problem in edit.add(path, job.form, raw, job.overwrite, fold if job.fold else plain):
@@ -321,7 +332,7 @@ def check(job: Job, spec: str) -> int:
                     job.say(f"warning: {path}:{item.line}: {error.message}; the line is left out")
                     continue
             if _looks_wrong(item, job):
-                job.say(f"warning: {path}:{item.line}: the key ends with a colon: is this an alias file?")
+                job.say(f"warning: {path}:{item.line}: {ENDS_IN_COLON}")
             key = fold(item.key) if job.fold else item.key
             if key in seen:
                 if not job.quiet_duplicates:
