@@ -13,7 +13,9 @@ import re
 from tayori.protocol.address_list import Token, tokens
 
 _ASIDE = r'\s\x00-\x1f()<>,;:\[\]"\\!%|\x7f'
-_PLAIN = re.compile(rf"([^{_ASIDE}@]+)[ \t]*:[ \t]*([^{_ASIDE}@.][^{_ASIDE}]*(?:, [^{_ASIDE}]+)*)[ \t]*\Z")
+_QUOTED = r'[^"\\\x00-\x1f\x7f]'
+_ITEM = rf'(?:"{_QUOTED}*"|:?[^{_ASIDE}]+(?::[^{_ASIDE}]+)?)'
+_PLAIN = re.compile(rf'(?:"({_QUOTED}+)"|([^{_ASIDE}@]+))[ \t]*:[ \t]*({_ITEM}(?:, {_ITEM})*)[ \t]*\Z')
 """Most lines: nothing in them is written otherwise."""
 _ATOM = re.compile(r'(?:[^ \t\r\n\v\f()<>@,;:.!%|\[\]"\\]|\\.?)+', re.DOTALL)
 _WORDS = frozenset("wqlc")
@@ -26,7 +28,7 @@ def split(text: str) -> tuple[str, str] | None:
     is none: with an `@` outside of quotes."""
     plain = _PLAIN.match(text)
     if plain is not None:
-        return plain.group(1), plain.group(2)
+        return plain.group(1) or plain.group(2), plain.group(3)
     found = tokens(text, atoms=_ATOM)
     colon = next((at for at, token in enumerate(found) if token.kind == ":"), -1)
     if colon < 1 or colon + 1 == len(found) or any(token.kind == "," for token in found[:colon]):

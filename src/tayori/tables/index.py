@@ -35,7 +35,7 @@ from tayori.tables.watched import Loaded, signature
 
 log = logging.getLogger("tayori.tables")
 
-MAGIC = b"tayoriT1"
+MAGIC = b"tayoriT2"
 _HEADER = struct.Struct("<8sIIQ")
 _RECORD = struct.Struct("<III")
 _PAIR = struct.Struct("<II")

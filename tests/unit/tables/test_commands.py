@@ -99,7 +99,7 @@ def test_wrong_options(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_odd_options(conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     spec = f"hash:{conf}/map"
-    for words in (["-q", "a", "-q", "b"], ["-d", "a", "-d", "b"], ["-s", "-s"]):
+    for words in (["-q", "a", "-q", "b"], ["-d", "a", "-d", "b"], ["-s", "-d", "a"]):
         assert postmap.main(["-c", str(conf), *words, spec]) == 1
         assert "only one of" in capsys.readouterr().err
     assert postalias.main(["-c", str(conf), "-U", "-q", "root", f"hash:{conf}/aliases"]) == 1

@@ -119,7 +119,8 @@ def parse(program: str, form: str, argv: list[str]) -> Job:
     """Options of postmap(1). Raises getopt.GetoptError."""
     options, words = getopt.getopt(argv, OPTIONS[form])
     job = Job(program, form, specs=words)
-    if len([option for option, _ in options if option in ("-q", "-d", "-s")]) > 1:
+    given = [option for option, _ in options]
+    if given.count("-q") + given.count("-d") + ("-s" in given) > 1:
         raise getopt.GetoptError("specify only one of -s -q or -d")
     for option, value in options:
         match option:
