@@ -38,7 +38,7 @@ ON_PURPOSE = {
     "a pattern without a result": "Postfix answers with nothing, which the caller then complains of; tayori drops the rule.",
     "an alias with an empty name, or a value of one backslash": "Postfix keeps an entry that nobody can ask for or use.",
     "characters outside of ASCII in patterns": "Postfix compares bytes (. is half an é); tayori compares characters.",
-    "regexp: which alternative $1 is of": "The longest in the C library, the first in PCRE2 and Python.",
+    "regexp: what $1 is of": "The longest text that fits in the C library, the first way to fit in PCRE2 and Python.",
     "pcre: {,n}, \\C and the flag X": "{,n} is a repetition since PCRE2 10.43; \\C is not built in; X says nothing.",
     "a delimiter that is a letter or digit": "Postfix takes one behind an exclamation mark; tayori refuses it always.",
     "a lone CR before the last line end, in an open comment": "A line may end in CR LF.",
