@@ -1,26 +1,87 @@
 """The language of what tayori tells people: English, which the sources are written in, or a catalogue in `locale/`.
 
 Catalogues are gettext .po files, read as they are (no msgfmt anywhere). The language comes from --lang, else from
-LC_ALL, LC_MESSAGES or LANG, as gettext does it. A text without a translation is shown in English.
+LC_ALL, LC_MESSAGES or LANG, as gettext does it; the locale does not touch what machines read. A text without a
+translation is shown in English.
 """
 
 from __future__ import annotations
 
 import ast
 import os
+import re
+import string
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib import resources
 
 from tayori.config.lint.finding import Finding, Phrase
+from tayori.config.origin import ConfigError
 
 NEVER_FIRST = frozenset("、。」』）,.)")
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
+LEAST_LETTERS = 5
+"""A template with fewer letters of its own would fit any text."""
+NESTED = 4
+"""How deep a text may hold others, as an error holds the reason that the system gave."""
 
 
 def N_(text: str) -> str:
     """Marks a text that is translated later, where it is shown."""
     return text
+
+
+SYSTEM = (
+    N_("No such file or directory"), N_("Permission denied"), N_("Address already in use"), N_("File exists"),
+    N_("Operation not permitted"), N_("Not a directory"), N_("Is a directory"), N_("Connection refused"),
+    N_("Connection reset by peer"), N_("Connection timed out"), N_("Broken pipe"), N_("No space left on device"),
+    N_("Read-only file system"), N_("Cannot assign requested address"), N_("Network is unreachable"),
+    N_("No route to host"), N_("Too many open files"), N_("Input/output error"), N_("Directory not empty"),
+    N_("timed out"), N_("File name too long"), N_("Too many levels of symbolic links"),
+    N_("Name or service not known"), N_("Temporary failure in name resolution"),
+    N_("[Errno {number}] {why}: '{path}'"), N_("[Errno {number}] {why}"), N_("unable to open database file"),
+    N_("file is not a database"), N_("database is locked"), N_("attempt to write a readonly database"),
+)  # fmt: skip
+"""What the system says (strerror) and how Python puts it; known by their shape."""
+
+WITH_MEND = N_("{what} ({mend})")
+
+
+class Shape:
+    """A template turned round: from the filled-in text to the fields."""
+
+    def __init__(self, template: str, pieces: list[tuple[str, str]]) -> None:
+        """`pieces`: (literal text, name of the field behind it)."""
+        self.template = template
+        self._pieces = pieces
+        self._literals = [literal for literal, _ in pieces if literal]
+        self.letters = sum(letter.isalpha() for literal in self._literals for letter in literal)
+
+    @classmethod
+    def of(cls, template: str) -> Shape | None:
+        """None where there are no fields, or hardly anything else."""
+        try:
+            pieces = [(literal, name or "") for literal, name, _, _ in string.Formatter().parse(template)]
+        except ValueError:
+            return None
+        names = [name for _, name in pieces if name]
+        made = cls(template, pieces)
+        plain = names and all(re.fullmatch(r"[a-z_]\w*", name) for name in names)
+        return made if plain and made.letters >= LEAST_LETTERS else None
+
+    def fields(self, text: str) -> dict[str, str] | None:
+        """The fields of a text of this shape; None for others."""
+        if not all(literal in text for literal in self._literals):
+            return None
+        pattern, seen = "", set()
+        for literal, name in self._pieces:
+            pattern += re.escape(literal)
+            if name:
+                pattern += f"(?P={name})" if name in seen else f"(?P<{name}>.*?)"
+                seen.add(name)
+        found = re.fullmatch(pattern, text)
+        return found.groupdict() if found else None
 
 
 class Language:
@@ -40,6 +101,61 @@ class Language:
     def phrase(self, value: object) -> object:
         """A Phrase in this language; anything else as it is."""
         return self(value.template, **value.fields) if isinstance(value, Phrase) else value
+
+    def told(self, text: str, depth: int = NESTED) -> str:
+        """What came in English from code without a catalogue, or from another process: known by its shape."""
+        if isinstance(text, Phrase):
+            return self(text.template, **text.fields)
+        if not self._texts or depth == 0:
+            return text
+        if "\n" in text:
+            return "\n".join(self.told(line, depth) for line in text.split("\n"))
+        for one in _either(text):
+            if one in self._texts:
+                return self._texts[one]
+            if shape := self._shape(one):
+                found = shape.fields(one) or {}
+                # one word is a name or a value, though it may be an English one
+                fields = {n: self.told(value, depth - 1) if " " in value else value for n, value in found.items()}
+                return self._texts[shape.template].format(**fields)
+        return self._pieces(text, depth)
+
+    def knows(self, text: str) -> bool:
+        """Whether `told` has a translation of the text, and not only of a shape that nearly any text has."""
+        least = sum(letter.isalpha() for letter in text) / 2
+        shapes = [self._shape(one) for one in _either(text)]
+        return any(one in self._texts for one in _either(text)) or any(s and s.letters > least for s in shapes)
+
+    def _shape(self, text: str) -> Shape | None:
+        return next((shape for shape in self._shapes if shape.fields(text) is not None), None)
+
+    def _pieces(self, text: str, depth: int) -> str:
+        """ "place: what (what to do)": each piece by itself."""
+        head, colon, rest = text.partition(": ")
+        if colon:
+            return f"{head}: {self.told(rest, depth - 1)}"
+        found = re.fullmatch(r"(.+?) \((.+)\)", text)
+        if found is None:
+            return text
+        what, mend = (self.told(piece, depth - 1) for piece in found.groups())
+        return text if (what, mend) == found.groups() else self(WITH_MEND, what=what, mend=mend)
+
+    @cached_property
+    def _shapes(self) -> list[Shape]:
+        """The templates, those with most letters first."""
+        found = [shape for template in self._texts if (shape := Shape.of(template)) is not None]
+        return sorted(found, key=lambda shape: -shape.letters)
+
+    def error(self, error: ConfigError) -> str:
+        """As its str(), in this language."""
+        place = f"{error.origin}: " if error.origin else ""
+        what = self.told(error.message)
+        return f"{place}{self(WITH_MEND, what=what, mend=self.told(error.mend)) if error.mend else what}"
+
+    def trouble(self, error: OSError) -> str:
+        """What the system says, with the file's name."""
+        why = self.told(error.strerror or str(error))
+        return f"{error.filename}: {why}" if error.filename else why
 
     @staticmethod
     def wrap(text: str, width: int, first: str) -> list[str]:
@@ -77,6 +193,16 @@ class Language:
 ENGLISH = Language("en", {})
 
 
+def columns(text: str) -> int:
+    """How wide a text is on a terminal."""
+    return sum(2 if unicodedata.east_asian_width(letter) in ("W", "F") else 1 for letter in text)
+
+
+def _either(text: str) -> tuple[str, str]:
+    """As it is, and as the beginning of a sentence."""
+    return text, text[:1].upper() + text[1:]
+
+
 def _words(text: str) -> Iterator[tuple[str, bool]]:
     """Words, blanks and single wide characters."""
     word = ""
@@ -93,8 +219,22 @@ def _words(text: str) -> Iterator[tuple[str, bool]]:
         yield word, False
 
 
-def choose(wanted: str = "") -> Language:
-    """By --lang, else by the locale; English when there is no catalogue."""
+class _Asked:
+    """What `tayori --lang` before the command's name asked for."""
+
+    lang = ""
+
+
+def prefer(lang: str) -> None:
+    """Take this language where a command names none."""
+    _Asked.lang = lang
+
+
+def choose(wanted: str = "", machine: bool = False) -> Language:
+    """By --lang, else by the locale, which says nothing of what a `machine` reads; English without a catalogue."""
+    wanted = wanted or _Asked.lang
+    if machine and not wanted:
+        return ENGLISH
     if not wanted:
         wanted = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), "")
     code = wanted.replace("-", "_").partition(".")[0].partition("_")[0].lower()

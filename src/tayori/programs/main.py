@@ -11,37 +11,38 @@ import os
 import sys
 
 from tayori import __version__
+from tayori.programs.language import N_, choose, prefer
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "start": ("start:start", "serve in the foreground until SIGTERM"),
-    "stop": ("start:stop", "stop the running server"),
-    "reload": ("start:reload", "read the configuration again"),
-    "status": ("start:status", "say whether it runs"),
-    "check": ("check:main", "find mistakes in a configuration"),
-    "explain": ("explain:main", "say what would happen to a mail, and why"),
-    "trace": ("trace:main", "say what happened to a mail or with an address"),
-    "find": ("find:main", "find mails and refusals in the history"),
-    "why": ("why:main", "say why a mail was refused, and what would help"),
-    "rehearse": ("rehearse:main", "try an edited configuration on the mail of the last days"),
-    "init": ("init:main", "write a first configuration"),
-    "test-mail": ("test_mail:main", "send a mail through the running server and look where it went"),
-    "home-server": ("home_server:main", "try a home server in a folder of its own (what make run does)"),
-    "user": ("user:main", "add, change, list and delete accounts"),
-    "sendmail": ("sendmail:main", "hand in mail, as Postfix's sendmail"),
-    "mailq": ("mailq:main", "list the queue"),
-    "postqueue": ("postqueue:main", "list and flush the queue"),
-    "postsuper": ("postsuper:main", "delete, hold and release queued mail"),
-    "postcat": ("postcat:main", "show a queued message"),
-    "postconf": ("postconf:main", "show and edit parameters"),
-    "postmap": ("postmap:main", "ask and check lookup tables"),
-    "postalias": ("postalias:main", "ask and check alias tables"),
-    "newaliases": ("newaliases:main", "check the alias files"),
-    "saslauthd": ("saslauthd:main", "check passwords for other programs, as Cyrus saslauthd"),
-    "testsaslauthd": ("testsaslauthd:main", "try a login with a saslauthd"),
+    "start": ("start:start", N_("serve in the foreground until SIGTERM")),
+    "stop": ("start:stop", N_("stop the running server")),
+    "reload": ("start:reload", N_("read the configuration again")),
+    "status": ("start:status", N_("say whether it runs")),
+    "check": ("check:main", N_("find mistakes in a configuration")),
+    "explain": ("explain:main", N_("say what would happen to a mail, and why")),
+    "trace": ("trace:main", N_("say what happened to a mail or with an address")),
+    "find": ("find:main", N_("find mails and refusals in the history")),
+    "why": ("why:main", N_("say why a mail was refused, and what would help")),
+    "rehearse": ("rehearse:main", N_("try an edited configuration on the mail of the last days")),
+    "init": ("init:main", N_("write a first configuration")),
+    "test-mail": ("test_mail:main", N_("send a mail through the running server and look where it went")),
+    "home-server": ("home_server:main", N_("try a home server in a folder of its own (what make run does)")),
+    "user": ("user:main", N_("add, change, list and delete accounts")),
+    "sendmail": ("sendmail:main", N_("hand in mail, as Postfix's sendmail")),
+    "mailq": ("mailq:main", N_("list the queue")),
+    "postqueue": ("postqueue:main", N_("list and flush the queue")),
+    "postsuper": ("postsuper:main", N_("delete, hold and release queued mail")),
+    "postcat": ("postcat:main", N_("show a queued message")),
+    "postconf": ("postconf:main", N_("show and edit parameters")),
+    "postmap": ("postmap:main", N_("ask and check lookup tables")),
+    "postalias": ("postalias:main", N_("ask and check alias tables")),
+    "newaliases": ("newaliases:main", N_("check the alias files")),
+    "saslauthd": ("saslauthd:main", N_("check passwords for other programs, as Cyrus saslauthd")),
+    "testsaslauthd": ("testsaslauthd:main", N_("try a login with a saslauthd")),
     "saslpasswd2": ("saslpasswd2:main", "set passwords in a sasldb"),
     "sasldblistusers2": ("sasldblistusers2:main", "list the users of a sasldb"),
-    "pluginviewer": ("pluginviewer:main", "list mechanisms and password back ends"),
-    "explain-login": ("explain_login:main", "say why a login fails"),
+    "pluginviewer": ("pluginviewer:main", N_("list mechanisms and password back ends")),
+    "explain-login": ("explain_login:main", N_("say why a login fails")),
 }
 LINKED = {
     "sendmail", "mailq", "newaliases", "postconf", "postmap", "postalias", "postqueue", "postsuper", "postcat",
@@ -51,9 +52,11 @@ LINKED = {
 
 def usage() -> str:
     """The list of commands."""
+    say = choose()
     width = max(map(len, COMMANDS))
-    rows = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(["usage: tayori COMMAND [options]", "", *rows, "", "tayori COMMAND --help says more."])
+    rows = [f"  {name:<{width}}  {say(text)}" for name, (_, text) in COMMANDS.items()]
+    head, more = say("usage: tayori [--lang LANG] COMMAND [options]"), say("tayori COMMAND --help says more.")
+    return "\n".join([head, "", *rows, "", more])
 
 
 def run(name: str, argv: list[str]) -> int:
@@ -63,12 +66,23 @@ def run(name: str, argv: list[str]) -> int:
     return int(found(argv))
 
 
+def language(arguments: list[str]) -> tuple[str, list[str]]:
+    """What --lang before the command says ("": nothing), and the arguments from the command on."""
+    lang = ""
+    while arguments[:1] and (arguments[0] == "--lang" or arguments[0].startswith("--lang=")):
+        _, equals, value = arguments[0].partition("=")
+        lang = value if equals else "".join(arguments[1:2])
+        arguments = arguments[1:] if equals else arguments[2:]
+    return lang, arguments
+
+
 def main() -> None:
     """Entry point."""
     called = os.path.basename(sys.argv[0])
     if called in LINKED:
         sys.exit(run(called, sys.argv[1:]))
-    arguments = sys.argv[1:]
+    lang, arguments = language(sys.argv[1:])
+    prefer(lang)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         sys.exit(0 if arguments else 64)
@@ -80,8 +94,10 @@ def main() -> None:
         from difflib import get_close_matches
 
         near = get_close_matches(name, COMMANDS, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        print(f'tayori: there is no command "{name}"{hint}', file=sys.stderr)
+        say = choose()
+        hint = say('; did you mean "{near}"?', near=near[0]) if near else ""
+        wrong = say('there is no command "{name}"{hint}', name=name, hint=hint)
+        print(f"tayori: {wrong}", file=sys.stderr)
         sys.exit(64)
     try:
         sys.exit(run(name, arguments[1:]))

@@ -1,5 +1,6 @@
 """Every text of the sources that a catalogue must translate: `say("…")`, `N_("…")`, `Phrase("…")`, the Messages of
-config/lint and the reasons of config/params. Used by the test that holds the catalogues complete.
+config/lint and the reasons of config/params; and what errors and verdicts say, f-strings too, which Language.told
+knows by their shape. Used by the test that holds the catalogues complete.
 
 usage: python -m tayori.programs.msgids [CATALOGUE.po]    prints what the catalogue lacks (without one: everything)
 """
@@ -7,6 +8,7 @@ usage: python -m tayori.programs.msgids [CATALOGUE.po]    prints what the catalo
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +16,27 @@ from pathlib import Path
 import tayori
 from tayori.config.params import PARAMETERS
 from tayori.config.phrase import Phrase
-from tayori.programs.language import catalogue
+from tayori.programs.language import Language, catalogue
 
 CALLS = {"say": 1, "N_": 1, "Phrase": 1}
 """Functions whose first argument is a text."""
+SHAPED: dict[str, tuple[int, ...]] = {
+    "ConfigError": (0, 2), "Failed": (0,), "ServerDown": (0,), "Wrong": (0,), "Refused": (0,), "TryLater": (0,),
+    "Failure": (0,), "Trouble": (0,), "SasldbError": (0,), "PamError": (0,), "Unreadable": (0,), "Removed": (2,),
+}  # fmt: skip
+"""Errors and verdicts, and which of their arguments are said to a person."""
+SHAPED_NAMES = ("mend", "complaint", "why")
+"""Names that such texts go by before they are raised."""
+SHAPED_FUNCTIONS = ("_why_not", "_nobody", "_mend", "how_to_stop")
+"""Functions that give such texts back."""
+VALUES = ("networks.py",)
+"""Modules whose ValueErrors are said to a person."""
+PEERS = re.compile(
+    r"programs/commands/(post|mailq|maildrop|newaliases|sendmail|sasl|testsasl|pluginviewer)|programs/daemons/saslauthd"
+    r"|config/(edit|masterentry)\.py|delivery/smtp_(handshake|texts)|programs/daemons/(smtpd/auth|dispatch|special)"
+    r"|policy/(backup|verification)|delivery/pipe\.py|explain/"
+)
+"""The tools that speak English as their peers do, what they alone use, and what says replies and lines of the log."""
 MESSAGE_TEXTS = ("title", "meaning", "mend")
 
 
@@ -43,6 +62,57 @@ def in_source(text: str) -> Iterator[tuple[int, str]]:
                 yield argument.lineno, argument.value
 
 
+def shaped(text: str, more: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
+    """(line, msgid) of the errors and verdicts of one module; `more` are other errors that it raises."""
+    for node in ast.walk(ast.parse(text)):
+        found: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (*SHAPED, *more):
+            found = [node.args[at] for at in SHAPED.get(node.func.id, (0,)) if at < len(node.args)]
+            found += [each.value for each in node.keywords if each.arg in SHAPED_NAMES]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found = [node.value] if node.targets[0].id in SHAPED_NAMES else []
+        elif isinstance(node, ast.FunctionDef) and node.name in SHAPED_FUNCTIONS:
+            found = [each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value]
+        for expression in found:
+            for template in templates(expression):
+                if re.search(r"[a-z]{2}", re.sub(r"\{\w+\}", "", template)):
+                    yield expression.lineno, template
+
+
+def templates(expression: ast.expr) -> Iterator[str]:
+    """The texts that an expression may be: literals, f-strings, and either side of `if` and `or`."""
+    if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
+        yield expression.value
+    elif isinstance(expression, ast.JoinedStr):
+        yield template(expression)
+    elif isinstance(expression, ast.IfExp):
+        yield from templates(expression.body)
+        yield from templates(expression.orelse)
+    elif isinstance(expression, ast.BoolOp | ast.Tuple):
+        for each in expression.values if isinstance(expression, ast.BoolOp) else expression.elts:
+            yield from templates(each)
+
+
+def template(text: ast.JoinedStr) -> str:
+    """An f-string with plain names in its braces."""
+    made, taken = "", set()
+    for piece in text.values:
+        if isinstance(piece, ast.Constant):
+            made += str(piece.value).replace("{", "{{").replace("}", "}}")
+            continue
+        assert isinstance(piece, ast.FormattedValue)
+        value = piece.value
+        name = (
+            value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else "value"
+        )
+        name = name.strip("_").lower()
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        made += f"{{{name}}}"
+    return made
+
+
 def msgids() -> dict[str, str]:
     """Every msgid with the first place it stands in (`config/lint/relay.py:24`)."""
     found: dict[str, str] = {}
@@ -53,7 +123,18 @@ def msgids() -> dict[str, str]:
                 found.setdefault(msgid, f"{path.relative_to(root())}:{line}")
     for msgid in of_parameters():
         found.setdefault(msgid, "config/params")
+    said = Language("all", dict.fromkeys(found, ""))
+    for path in sorted(root().rglob("*.py")):
+        if not PEERS.match(str(path.relative_to(root()))):
+            for line, msgid in shaped(path.read_text("utf-8"), ("ValueError",) if path.name in VALUES else ()):
+                if not said.knows(example(msgid)):
+                    found.setdefault(msgid, f"{path.relative_to(root())}:{line}")
     return found
+
+
+def example(template: str) -> str:
+    """A template filled in with anything."""
+    return re.sub(r"(?<![${])\{\w+\}", "x", template).replace("{{", "{").replace("}}", "}")
 
 
 def of_parameters() -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tayori.config.origin import ConfigError
+from tayori.config.phrase import Phrase
 from tayori.config.settings import Settings
 from tayori.config.smtpdconf import SmtpdConf
 from tayori.sasl.mechanisms import MECHANISMS, SECURITY_OPTIONS, Row, gssapi
@@ -20,14 +21,16 @@ from tayori.tables.registry import Tables
 
 # Not offered unless mech_list names them: broken or open to everybody.
 ON_REQUEST = {
-    "CRAM-MD5": "needs plain passwords on the server and can be guessed from what is overheard (RFC 2195)",
-    "DIGEST-MD5": "is obsolete (RFC 6331)",
-    "ANONYMOUS": "lets anybody in",
-    "GSSAPI": "needs a Kerberos keytab for this host",
+    "CRAM-MD5": Phrase(
+        "off by default: it needs plain passwords on the server and can be guessed from what is overheard (RFC 2195)"
+    ),
+    "DIGEST-MD5": Phrase("off by default: it is obsolete (RFC 6331)"),
+    "ANONYMOUS": Phrase("off by default: it lets anybody in"),
+    "GSSAPI": Phrase("off by default: it needs a Kerberos keytab for this host"),
 }
 # Needs of mechanisms that ask no back end.
 ALONE = ("gssapi", "certificate", "nothing")
-NOT_NAMED = "mech_list does not name it"
+NOT_NAMED = Phrase("mech_list does not name it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Offer:
         if not words:
             for name, why in ON_REQUEST.items():
                 if name in MECHANISMS:
-                    self.removed.append(Removed(name, "mech_list", f"off by default: it {why}", kind="default"))
+                    self.removed.append(Removed(name, "mech_list", why, kind="default"))
             rows = [row for row in MECHANISMS.values() if row.name not in ON_REQUEST]
             return sorted(rows, key=lambda row: -row.strength)
         rows = []
@@ -145,9 +148,16 @@ class Offer:
             if row.needs in ALONE or any(serves(verifier, row) for verifier in verifiers):
                 kept.append(row)
             else:
-                what = {"secrets": "give stored secrets", "token": "check tokens"}.get(row.needs, "check passwords")
-                self.removed.append(Removed(row.name, setting, f"{names} cannot {what}", kind=row.needs))
+                self.removed.append(Removed(row.name, setting, _cannot(names, row.needs), kind=row.needs))
         return kept
+
+
+def _cannot(names: str, needs: str) -> str:
+    if needs == "secrets":
+        return Phrase("{names} cannot give stored secrets", names=names)
+    if needs == "token":
+        return Phrase("{names} cannot check tokens", names=names)
+    return Phrase("{names} cannot check passwords", names=names)
 
 
 def serves(verifier: Verifier, row: Row) -> bool:

@@ -107,7 +107,9 @@ def _oauth(settings: Settings, conf: SmtpdConf) -> Verifier:
 def _need(conf: SmtpdConf, key: str, example: str) -> str:
     value = conf.get(key)
     if not value:
-        raise ConfigError(f"{key} is not set", Origin(conf.path) if conf.path else None, f"add {key}: {example}")
+        raise ConfigError(
+            f"{key} is not set", Origin(conf.path) if conf.path else None, f"add the line {key}: {example}"
+        )
     return value
 
 

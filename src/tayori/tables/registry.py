@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 from tayori.config.origin import ConfigError, Origin
+from tayori.config.phrase import Phrase
 from tayori.config.settings import Settings
 from tayori.tables.cidr import CidrTable
 from tayori.tables.combined import PipeTable, RandomTable, UnionTable
@@ -83,12 +84,12 @@ TYPES: dict[str, Opener] = {
 
 # Types of Postfix that tayori leaves out, and what stands in for them.
 LEFT_OUT: dict[str, str] = {
-    "debug": "it only logs look-ups; name the table behind it alone",
-    "internal": "it has no content of its own; write inline:{ key=value }",
-    "mongodb": "no library for it is built in; use pgsql, mysql or a socketmap server",
-    "netinfo": "NetInfo is no longer made; export it to a text file and write hash:/file",
-    "nis": "export the map (ypcat -k) to a text file and write hash:/file",
-    "nisplus": "export the map to a text file and write hash:/file",
+    "debug": Phrase("it only logs look-ups; name the table behind it alone"),
+    "internal": Phrase("it has no content of its own; write inline:{ key=value }"),
+    "mongodb": Phrase("no library for it is built in; use pgsql, mysql or a socketmap server"),
+    "netinfo": Phrase("NetInfo is no longer made; export it to a text file and write hash:/file"),
+    "nis": Phrase("export the map (ypcat -k) to a text file and write hash:/file"),
+    "nisplus": Phrase("export the map to a text file and write hash:/file"),
 }
 
 

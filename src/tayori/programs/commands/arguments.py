@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -17,8 +16,14 @@ ERRORS = (
     N_("the following arguments are required: {names}"),
     N_("unrecognized arguments: {names}"),
     N_("argument {name}: expected one argument"),
+    N_("argument {name}: expected at least one argument"),
     N_("argument {name}: invalid {kind} value: {value}"),
+    N_("argument {name}: invalid choice: {value} (choose from {choices})"),
+    N_("argument {name}: not allowed with argument {other}"),
+    N_("argument {name}: ignored explicit argument {value}"),
+    N_("ambiguous option: {name} could match {choices}"),
 )
+"""What it complains of: known by its shape (Language.told)."""
 
 
 def wanted(argv: Sequence[str]) -> str:
@@ -32,21 +37,35 @@ def wanted(argv: Sequence[str]) -> str:
 
 
 class Arguments(argparse.ArgumentParser):
-    """As ArgumentParser; the texts given to it are msgids."""
+    """As ArgumentParser, with --lang; the texts given to it are msgids."""
 
     said: Language = ENGLISH
 
+    def __init__(self, prog: str = "", **how: object) -> None:
+        """As ArgumentParser."""
+        super().__init__(prog, **how)  # type: ignore[arg-type]
+        self.add_argument("--lang", default="", metavar="LANG", help=N_("the language: en, ja"))
+
     def read(self, argv: list[str]) -> argparse.Namespace:
         """As parse_args. Raises SystemExit, as that does."""
-        say = self.said = choose(wanted(argv))
+        self.speak(choose(wanted(argv)))
+        return self.parse_args(argv)
+
+    def speak(self, say: Language) -> None:
+        """Say help and errors in this language, here and in the parsers of the subcommands."""
+        self.said = say
         self.description = say(self.description or "")
         for action in self._actions:
             if action.help:
                 action.help = say(action.help)
+            if isinstance(action, argparse._SubParsersAction):
+                for choice in action.choices.values():
+                    choice.speak(say)
+                for row in action._choices_actions:
+                    row.help = say(row.help or "")
         for group in self._action_groups:
             if group.title in OWN:
                 group.title = say(group.title)
-        return self.parse_args(argv)
 
     def format_usage(self) -> str:
         """The usage line."""
@@ -62,12 +81,4 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Usage and what is wrong, exit code 2."""
         self.print_usage(sys.stderr)
-        for template in ERRORS:
-            shape = re.escape(template)
-            for name in re.findall(r"\{(\w+)\}", template):
-                shape = shape.replace(re.escape("{" + name + "}"), f"(?P<{name}>.+)")
-            found = re.fullmatch(shape, message)
-            if found:
-                message = self.said(template, **found.groupdict())
-                break
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {self.said.told(message)}\n")

@@ -53,7 +53,6 @@ def parser() -> Arguments:
         "--dns", action="store_true", help=N_("ask DNS too: myhostname, its addresses and their names")
     )
     command.add_argument("--json", action="store_true", help=N_("print the findings as JSON"))
-    command.add_argument("--lang", default="", help=N_("language of the findings"))
     command.add_argument("--quiet", "-q", action="store_true", help=N_("leave out notes"))
     return command
 
@@ -170,6 +169,7 @@ def main(argv: list[str]) -> int:
         options = parser().read(argv)
     except SystemExit as error:
         return EX_USAGE if error.code else 0
+    say = choose(options.lang, options.json)
     try:
         source, findings = examine(options.directory, options.dns)
         for _ in range(ROUNDS if options.fix else 0):
@@ -179,15 +179,15 @@ def main(argv: list[str]) -> int:
             print("\n".join(change))
             source, findings = examine(options.directory, options.dns)
     except ConfigError as error:
-        print(f"tayori check: {no_configuration(options.directory) or error}", file=sys.stderr)
+        print(f"tayori check: {no_configuration(options.directory, say) or say.error(error)}", file=sys.stderr)
         return EX_NOINPUT
     except OSError as error:
-        print(f"tayori check: {error.filename}: {error.strerror}; nothing was changed there", file=sys.stderr)
+        trouble = say("{trouble}; nothing was changed there", trouble=say.trouble(error))
+        print(f"tayori check: {trouble}", file=sys.stderr)
         return EX_NOINPUT
     code = exit_code(findings)
     if options.quiet:
         findings = [finding for finding in findings if finding.severity != "note"]
-    say = choose(options.lang)
     if options.json:
         print(as_json(findings, say))
     else:

@@ -19,6 +19,7 @@ from tayori.net.system import probe
 from tayori.net.unixpath import short
 from tayori.programs import ipc
 from tayori.programs.daemons.layout import Layout
+from tayori.programs.language import ENGLISH, N_, Language
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE = 0, 64, 65, 66, 69
 EX_SOFTWARE, EX_OSERR, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 70, 71, 73, 74, 75, 77, 78
@@ -48,14 +49,15 @@ def default_directory() -> str:
     return given or next((name for name in standard if os.path.exists(f"{name}/main.cf")), standard[0])
 
 
-def no_configuration(directory: str) -> str:
+NO_CONFIGURATION = N_(
+    "there is no configuration: no {directory}/main.cf; write a first one with: tayori init -c {directory}, "
+    "or name the folder of yours with -c"
+)
+
+
+def no_configuration(directory: str, say: Language = ENGLISH) -> str:
     """What to say when there is no main.cf at all; empty when there is one."""
-    if os.path.lexists(f"{directory}/main.cf"):
-        return ""
-    return (
-        f"there is no configuration: no {directory}/main.cf; write a first one with: tayori init -c {directory}, "
-        "or name the folder of yours with -c"
-    )
+    return "" if os.path.lexists(f"{directory}/main.cf") else say(NO_CONFIGURATION, directory=directory)
 
 
 def configuration(given: str) -> Settings:

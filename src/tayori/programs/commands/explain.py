@@ -23,7 +23,7 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.programs.commands.arguments import Arguments
-from tayori.programs.commands.control import default_directory
+from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.explain.text import lines, shorten
 from tayori.programs.explain.values import Explanation, Question
 from tayori.programs.explain.walk import Explainer
@@ -47,11 +47,17 @@ def parser() -> Arguments:
     command.add_argument("--tls", action="store_true", help=N_("after STARTTLS"))
     command.add_argument("--service", "--port", default="", metavar="NAME", help=N_("service or port of master.cf"))
     command.add_argument("--from", dest="sender", required=True, metavar="ADDRESS", help=N_('the sender; "" for <>'))
-    command.add_argument("--to", dest="recipients", action="append", required=True, metavar="ADDRESS")
+    command.add_argument(
+        "--to",
+        dest="recipients",
+        action="append",
+        required=True,
+        metavar="ADDRESS",
+        help=N_("the recipient; may be given more than once"),
+    )
     command.add_argument("--message", default="", metavar="FILE", help=N_("the message, for header and body checks"))
     command.add_argument("--no-dns", action="store_true", help=N_("do not look up the hosts of the next hop"))
     command.add_argument("--json", action="store_true", help=N_("as JSON"))
-    command.add_argument("--lang", default="", help=N_("en, ja"))
     return command
 
 
@@ -93,17 +99,17 @@ def main(argv: list[str]) -> int:
         options = parser().read(argv)
     except SystemExit as error:
         return EX_USAGE if error.code else 0
-    say = choose(options.lang)
+    say = choose(options.lang, options.json)
     try:
         found = asyncio.run(explain(options.directory, question(options), say))
     except ValueError as error:
         print(f"tayori explain: {say('{client} is not an IP address', client=error)}", file=sys.stderr)
         return EX_USAGE
     except OSError as error:
-        print(f"tayori explain: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"tayori explain: {say.trouble(error)}", file=sys.stderr)
         return EX_NOINPUT
     except ConfigError as error:
-        print(f"tayori explain: {error}", file=sys.stderr)
+        print(f"tayori explain: {no_configuration(options.directory, say) or say.error(error)}", file=sys.stderr)
         return EX_CONFIG
     if options.json:
         print(as_json(found))

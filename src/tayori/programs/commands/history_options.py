@@ -12,13 +12,15 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.programs.commands.arguments import Arguments
-from tayori.programs.commands.control import default_directory
+from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.history.query import BadQuery
 from tayori.programs.history.store import FILE_NAME, Reader
 from tayori.programs.language import N_, Language, choose
 
 EX_OK, EX_NONE, EX_USAGE, EX_NOINPUT, EX_CONFIG = 0, 1, 64, 66, 78
+
+UNREADABLE = N_("the history cannot be read (are you root or the mail owner?): {why}")
 
 Act = Callable[[argparse.Namespace, Settings, Reader, Language], int]
 
@@ -29,7 +31,6 @@ def parser(name: str, description: str) -> Arguments:
     directory = default_directory()
     command.add_argument("-c", dest="directory", default=directory, metavar="DIR", help=N_("the folder of main.cf"))
     command.add_argument("--json", action="store_true", help=N_("as JSON"))
-    command.add_argument("--lang", default="", help=N_("en, ja"))
     return command
 
 
@@ -39,29 +40,27 @@ def run(name: str, command: Arguments, argv: list[str], act: Act) -> int:
         options = command.read(argv)
     except SystemExit as error:
         return EX_USAGE if error.code else 0
-    say = choose(options.lang)
+    say = choose(options.lang, options.json)
     try:
         settings = Settings.read(os.path.abspath(options.directory), probe())
         if not settings.number("tayori_history_days"):
             return _fail(name, say("no history is kept: tayori_history_days = 0"), EX_NONE)
         reader = Reader(Layout.of(settings).queue / FILE_NAME)
     except ConfigError as error:
-        return _fail(name, str(error), EX_CONFIG)
+        return _fail(name, no_configuration(options.directory, say) or say.error(error), EX_CONFIG)
     except FileNotFoundError as error:
         return _fail(name, say("there is no history yet: {path} does not exist", path=error), EX_NOINPUT)
     except (sqlite3.Error, PermissionError) as error:
-        return _fail(name, say("the history cannot be read (are you root or the mail owner?): {why}", why=error),
-                     EX_NOINPUT)  # fmt: skip
+        return _fail(name, say(UNREADABLE, why=say.told(str(error))), EX_NOINPUT)
     try:
         return act(options, settings, reader, say)
     except BadQuery as error:
         text = say('"{word}" is not understood; try tayori {command} --help', word=error.word, command=name)
         return _fail(name, text, EX_USAGE)
     except sqlite3.Error as error:
-        return _fail(name, say("the history cannot be read (are you root or the mail owner?): {why}", why=error),
-                     EX_NOINPUT)  # fmt: skip
+        return _fail(name, say(UNREADABLE, why=say.told(str(error))), EX_NOINPUT)
     except ConfigError as error:
-        return _fail(name, str(error), EX_CONFIG)
+        return _fail(name, say.error(error), EX_CONFIG)
     finally:
         reader.close()
 

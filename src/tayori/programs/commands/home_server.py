@@ -7,7 +7,6 @@ nothing to other machines. The account's password is in DIR/password. A second s
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import signal
@@ -26,9 +25,11 @@ from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.programs.commands import certificate, home_texts
-from tayori.programs.commands.smtp_talk import Answer, Talk
+from tayori.programs.commands.arguments import Arguments
+from tayori.programs.commands.smtp_talk import Answer, Show, Talk
 from tayori.programs.commands.start import running
 from tayori.programs.commands.user import account_file
+from tayori.programs.language import ENGLISH, N_, Language, choose, columns
 
 DOMAIN = "home.example"
 USER = "taro"
@@ -103,7 +104,7 @@ def _once(path: Path, text: str, mode: int = 0o644) -> bool:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "w") as file:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
     return True
 
@@ -116,7 +117,7 @@ def used_ports(conf: Path) -> tuple[int, ...]:
     return tuple(service.host_port()[1] for service in services if service.kind == "inet")
 
 
-def build(var: Path) -> House:
+def build(var: Path, say: Language = ENGLISH) -> House:
     """Make what is missing; master.cf gets other ports when its own are taken. Raises ConfigError, OSError."""
     conf = var / "conf"
     for folder in (var, conf, conf / "sasl", var / "home", var / "home" / USER):
@@ -124,14 +125,14 @@ def build(var: Path) -> House:
     _once(var / "password", secrets.token_hex(8) + "\n", 0o600)
     password = (var / "password").read_text().strip()
     fields = House(var, (0, 0, 0), "").fields()
-    _once(conf / "main.cf", home_texts.MAIN_CF.format(**fields))
+    _once(conf / "main.cf", home_texts.main_cf(fields, say))
     before = used_ports(conf)
     ports = choose_ports(before if len(before) == len(PORTS) else PORTS)
     if ports != before:
         house = House(var, ports, password)
-        (conf / "master.cf").write_text(home_texts.MASTER_CF.format(**house.fields()))
-    _once(conf / "sasl" / "smtpd.conf", home_texts.SMTPD_CONF)
-    _once(conf / "aliases", home_texts.ALIASES.format(**fields))
+        (conf / "master.cf").write_text(home_texts.master_cf(house.fields(), say), "utf-8")
+    _once(conf / "sasl" / "smtpd.conf", home_texts.smtpd_conf(say))
+    _once(conf / "aliases", home_texts.aliases(fields, say))
     _once(conf / "passwd", f"{USER}:x:{os.geteuid()}:{os.getegid()}:{USER}:{var}/home/{USER}:/bin/false\n")
     if not (conf / "tls.pem").exists():
         certificate.make(conf / "tls.pem", (f"mail.{DOMAIN}", "localhost", HOST))
@@ -154,17 +155,18 @@ def already(var: Path) -> House | None:
     return House(var, (*ports, 0, 0, 0)[:3], (var / "password").read_text().strip())  # type: ignore[arg-type]
 
 
-def start(house: House) -> subprocess.Popen[bytes]:
-    """Start the server and wait until it serves. Raises ConfigError with what it said."""
+def start(house: House, say: Language = ENGLISH) -> subprocess.Popen[bytes]:
+    """Start the server and wait until it serves. Raises ConfigError with what it said, in the same language."""
+    serving = say("serving on {where}", where="").strip().encode()
     path = house.var / "start.log"
     with open(path, "wb") as said:
-        words = [sys.executable, "-m", "tayori", "start", "-c", str(house.conf)]
+        words = [sys.executable, "-m", "tayori", "--lang", say.code, "start", "-c", str(house.conf)]
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
     deadline = time.monotonic() + WAIT_SECONDS
-    while b"serving on" not in path.read_bytes():
+    while serving not in path.read_bytes():
         if process.poll() is not None or time.monotonic() > deadline:
             stop(process)
-            raise ConfigError(f"the server did not start:\n{path.read_text(errors='replace').strip()}")
+            raise ConfigError(say("the server did not start:") + "\n" + path.read_text(errors="replace").strip())
         time.sleep(0.05)
     return process
 
@@ -180,16 +182,23 @@ def stop(process: subprocess.Popen[bytes]) -> int:
         return process.wait(10)
 
 
-def _show(who: str, line: str) -> None:
-    print(f"    {'server' if who == 'S' else 'client' if who == 'C' else '      '}  {line}", flush=True)
+def shows(say: Language = ENGLISH) -> Show:
+    """Prints each line of the session with who says it."""
+    who = {"S": say("server"), "C": say("client")}
+    margin = " " * columns(who["S"])
+
+    def show(speaker: str, line: str) -> None:
+        print(f"    {who.get(speaker, margin)}  {line}", flush=True)
+
+    return show
 
 
-def first_letter(house: House, show: Callable[[str, str], None] = _show) -> tuple[Answer, str]:
+def first_letter(house: House, show: Show | None = None, say: Language = ENGLISH) -> tuple[Answer, str]:
     """Send one authenticated mail from the account to itself; the last reply and the Message-ID."""
     context = ssl.create_default_context(cafile=str(house.conf / "certificate.pem"))
     message_id = make_msgid(domain=DOMAIN)
-    letter = home_texts.LETTER.format(**house.fields(), date=formatdate(localtime=True), message_id=message_id)
-    with Talk(HOST, house.ports[1], show) as talk:
+    letter = home_texts.letter(house.fields(), formatdate(localtime=True), message_id, say)
+    with Talk(HOST, house.ports[1], show or shows(say), None, say) as talk:
         steps: list[Callable[[], Answer]] = [
             talk.answer,
             talk.ehlo,
@@ -237,9 +246,9 @@ def follow(house: House, process: subprocess.Popen[bytes]) -> int:
     return code
 
 
-def serve(house: House) -> int:
+def serve(house: House, say: Language = ENGLISH) -> int:
     """Start, send the letter, show it, go on until a signal comes."""
-    process = start(house)
+    process = start(house, say)
     asked: list[int] = []
 
     def ended(number: int, frame: object) -> None:
@@ -249,43 +258,48 @@ def serve(house: House) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ended)
     try:
-        print(home_texts.STARTED.format(**house.fields()), flush=True)
-        answer, message_id = first_letter(house)
+        print(say(home_texts.STARTED, **house.fields()), end="\n\n", flush=True)
+        answer, message_id = first_letter(house, say=say)
         path = delivered(house, message_id) if answer.good else None
         if path is None:
             if not asked:
-                print(f"\nThe letter did not arrive ({answer.text}). The log says why: {house.var / 'maillog'}")
+                lost = N_("The letter did not arrive ({reply}). The log says why: {log}")
+                print("\n" + say(lost, reply=say.told(answer.text), log=house.var / "maillog"))
                 return EX_UNAVAILABLE
         else:
-            print(f"\nHere it lies:\n    {_near(path)}\n", flush=True)
-            print("\n".join(f"    | {line}" for line in path.read_text(errors="replace").splitlines()))
-            print(home_texts.MORE.format(**house.fields()), flush=True)
+            print(f"\n{say('Here it lies:')}\n    {_near(path)}\n", flush=True)
+            print("\n".join(f"    | {line}" for line in path.read_text("utf-8", errors="replace").splitlines()))
+            print(home_texts.more(house.fields(), say), flush=True)
         code = follow(house, process)
         if not asked:
-            print(f"tayori: the server ended by itself (status {code}); see {house.var}/maillog", file=sys.stderr)
+            ended_so = say("the server ended by itself (status {code}); see {log}", code=code,
+                           log=house.var / "maillog")  # fmt: skip
+            print(f"tayori: {ended_so}", file=sys.stderr)
             return code or 1
         return 0
     finally:
         stop(process)
         if asked:
-            print(f"\nStopped. Everything is kept in {_near(house.var)}; delete it to begin anew.")
+            kept = say("Stopped. Everything is kept in {folder}; delete it to begin anew.", folder=_near(house.var))
+            print(f"\n{kept}")
 
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    command = argparse.ArgumentParser("tayori home-server", description="Try a home mail server in one folder.")
-    command.add_argument("--var", default="var", metavar="DIR", help="where everything is kept (%(default)s)")
-    options = command.parse_args(argv)
+    command = Arguments("tayori home-server", description=N_("Try a home mail server in one folder."))
+    command.add_argument("--var", default="var", metavar="DIR", help=N_("where everything is kept (%(default)s)"))
+    options = command.read(argv)
+    say = choose(options.lang)
     var = Path(options.var).absolute()
     try:
         house = already(var)
         if house is not None:
-            print(f"A home server runs here already.{home_texts.MORE.format(**house.fields())}")
+            print(say("A home server runs here already.") + home_texts.more(house.fields(), say))
             return 0
-        return serve(build(var))
+        return serve(build(var, say), say)
     except ConfigError as error:
-        print(f"tayori home-server: {error}", file=sys.stderr)
+        print(f"tayori home-server: {say.error(error)}", file=sys.stderr)
         return EX_UNAVAILABLE
     except OSError as error:
-        print(f"tayori home-server: {error}", file=sys.stderr)
+        print(f"tayori home-server: {say.trouble(error)}", file=sys.stderr)
         return EX_UNAVAILABLE

@@ -7,7 +7,6 @@ Exit codes: 0, 64 usage, 73 cannot write or exists already.
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import os
 import re
@@ -22,6 +21,8 @@ from tayori.config.lint import lint, read_source
 from tayori.config.origin import ConfigError
 from tayori.net.system import probe
 from tayori.programs.commands import certificate, init_texts
+from tayori.programs.commands.arguments import Arguments
+from tayori.programs.language import ENGLISH, N_, Language, choose
 from tayori.tables.networks import parse_network
 
 EX_USAGE, EX_CANTCREAT = 64, 73
@@ -29,6 +30,8 @@ NAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+$"
 )
 Value = TypeVar("Value", str, bool)
+WORDS = (N_("yes"), N_("no"), N_("none"))
+"""Defaults as they are shown."""
 HIGH_PORTS = {"smtp": "2525", "submission": "2587", "submissions": "2465"}
 
 
@@ -85,23 +88,23 @@ def yes_or_no(text: str) -> bool:
 def relay(text: str) -> str:
     """A relayhost: [host]:port, host or empty. Raises Wrong."""
     word = text.strip()
-    if word in ("", "-", "none", "no"):
+    if word in ("", "-", "none", "no", "なし", "いいえ"):
         return ""
     if not re.fullmatch(r"(\[[A-Za-z0-9.:-]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?", word):
         raise Wrong("write a name such as [smtp.provider.example]:587, or nothing")
     return word
 
 
-def ask(question: str, default: str, read: Callable[[str], Value], assume: bool) -> Value:
+def ask(question: str, default: str, read: Callable[[str], Value], assume: bool, say: Language = ENGLISH) -> Value:
     """Ask until the answer can be used; Enter takes the default. Raises EOFError."""
     while True:
         if assume:
             return read(default)
-        shown = f"{question} [{default or 'none'}]: "
+        shown = f"{question} [{say(default) or say('none')}]: "
         try:
             return read(input(shown).strip() or default)
         except Wrong as error:
-            print(f"  {error}")
+            print(f"  {say.told(str(error))}")
 
 
 def default_hostname() -> str:
@@ -112,22 +115,30 @@ def default_hostname() -> str:
     return f"{socket.gethostname().partition('.')[0] or 'mail'}.home.example"
 
 
-def interview(assume: bool, hostname: str = "") -> Answers:
+def interview(assume: bool, hostname: str = "", say: Language = ENGLISH) -> Answers:
     """The questions. Raises EOFError."""
     found = Answers(root=os.geteuid() == 0)
-    found.hostname = ask("The full name of this mail server", hostname or default_hostname(), a_name, assume)
+    found.hostname = ask(
+        say("The full name of this mail server"), hostname or default_hostname(), a_name, assume, say
+    )
     labels = found.hostname.split(".")
     guess = ".".join(labels[1:]) if len(labels) > 2 else found.hostname
-    found.domain = ask("Your mail domain (the part behind @ in your addresses)", guess, a_name, assume)
-    found.networks = ask("Networks whose machines may send without a login", found.networks, networks, assume)
-    found.logins = ask("May people log in from outside to send mail?", "yes", yes_or_no, assume)
-    found.maildir = ask("Keep mail in Maildir/ in each home (else /var/mail/NAME)?", "yes", yes_or_no, assume)
-    found.relayhost = ask("Send mail to others through your provider's server (relayhost)", "", relay, assume)
+    found.domain = ask(say("Your mail domain (the part behind @ in your addresses)"), guess, a_name, assume, say)
+    found.networks = ask(
+        say("Networks whose machines may send without a login"), found.networks, networks, assume, say
+    )
+    found.logins = ask(say("May people log in from outside to send mail?"), "yes", yes_or_no, assume, say)
+    found.maildir = ask(
+        say("Keep mail in Maildir/ in each home (else /var/mail/NAME)?"), "yes", yes_or_no, assume, say
+    )
+    found.relayhost = ask(
+        say("Send mail to others through your provider's server (relayhost)"), "", relay, assume, say
+    )
     found.admin = os.environ.get("SUDO_USER") or getpass.getuser()
     return found
 
 
-def write(directory: Path, answers: Answers) -> list[Path]:
+def write(directory: Path, answers: Answers, say: Language = ENGLISH) -> list[Path]:
     """Write the files; those written. Raises FileExistsError, OSError."""
     if (directory / "main.cf").exists():
         raise FileExistsError(17, "there is a configuration already", str(directory / "main.cf"))
@@ -139,13 +150,13 @@ def write(directory: Path, answers: Answers) -> list[Path]:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         except FileExistsError:
             return
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         made.append(path)
 
     answers.aliases = "/etc/aliases" if os.path.exists("/etc/aliases") else str(directory / "aliases")
     if not os.path.exists("/etc/aliases"):
-        once(directory / "aliases", init_texts.aliases(answers.admin))
+        once(directory / "aliases", init_texts.aliases(answers.admin, say))
     chain = directory / "tls.pem"
     if not chain.exists():
         certificate.make(chain, dict.fromkeys((answers.hostname, answers.domain)))
@@ -153,47 +164,58 @@ def write(directory: Path, answers: Answers) -> list[Path]:
     ports = {} if answers.root else HIGH_PORTS
     if answers.logins:
         (directory / "sasl").mkdir(exist_ok=True)
-        once(directory / "sasl" / "smtpd.conf", init_texts.SMTPD_CONF)
-    once(directory / "master.cf", init_texts.master_cf(answers, ports))
-    once(directory / "main.cf", init_texts.main_cf(answers, directory))
+        once(directory / "sasl" / "smtpd.conf", init_texts.smtpd_conf(say))
+    once(directory / "master.cf", init_texts.master_cf(answers, ports, say))
+    once(directory / "main.cf", init_texts.main_cf(answers, directory, say))
     return made
+
+
+def _fail(text: str) -> None:
+    print(f"tayori init: {text}", file=sys.stderr)
 
 
 def main(argv: list[str]) -> int:
     """Run the command."""
     default = os.environ.get("MAIL_CONFIG") or "/etc/tayori"
-    command = argparse.ArgumentParser("tayori init", description="Ask a few questions and write a configuration.")
-    command.add_argument("-c", dest="directory", default=default, help="the folder to write (%(default)s)")
-    command.add_argument("--yes", "-y", action="store_true", help="take every default, ask nothing")
-    command.add_argument("--hostname", default="", help="the default for the server's name")
+    command = Arguments("tayori init", description=N_("Ask a few questions and write a configuration."))
+    command.add_argument(
+        "-c", dest="directory", metavar="DIR", default=default, help=N_("the folder to write (%(default)s)")
+    )
+    command.add_argument("--yes", "-y", action="store_true", help=N_("take every default, ask nothing"))
+    command.add_argument("--hostname", default="", metavar="NAME", help=N_("the default for the server's name"))
     try:
-        options = command.parse_args(argv)
+        options = command.read(argv)
     except SystemExit as stop:
         return EX_USAGE if stop.code else 0
+    say = choose(options.lang)
     directory = Path(os.path.abspath(options.directory))
     try:
         if (directory / "main.cf").exists():
             raise FileExistsError(17, "there is a configuration already", str(directory / "main.cf"))
-        answers = interview(options.yes, options.hostname)
-        made = write(directory, answers)
+        answers = interview(options.yes, options.hostname, say)
+        made = write(directory, answers, say)
     except FileExistsError as error:
-        print(f"tayori init: {error.filename} exists already; nothing was changed.", file=sys.stderr)
-        print(f"Check it with: tayori check -c {directory}. For a new one, name another folder.", file=sys.stderr)
+        _fail(say("{path} exists already; nothing was changed.", path=error.filename))
+        more = say(
+            "Check it with: tayori check -c {directory}. For a new one, name another folder.", directory=directory
+        )
+        print(more, file=sys.stderr)
         return EX_CANTCREAT
     except OSError as error:
-        print(f"tayori init: {error.filename}: {error.strerror}", file=sys.stderr)
-        print("Run it as root (sudo), or name a folder of your own: tayori init -c ~/tayori", file=sys.stderr)
+        _fail(say.trouble(error))
+        print(say("Run it as root (sudo), or name a folder of your own: tayori init -c ~/tayori"), file=sys.stderr)
         return EX_CANTCREAT
     except (EOFError, KeyboardInterrupt):
-        print("\ntayori init: stopped; nothing was written", file=sys.stderr)
+        print(file=sys.stderr)
+        _fail(say("stopped; nothing was written"))
         return EX_USAGE
     for path in made:
-        print(f"wrote {path}")
+        print(say("wrote {path}", path=path))
     try:
         for finding in lint(read_source(str(directory), probe())):
-            print(f"{finding.origin}: {finding.severity}: {finding.title}")
+            print(f"{finding.origin}: {say(finding.severity)}: {say.finding(finding)[0]}")
     except ConfigError as error:
-        print(f"tayori init: {error}", file=sys.stderr)
+        _fail(say.error(error))
         return EX_CANTCREAT
-    print(init_texts.next_steps(answers, directory))
+    print(init_texts.next_steps(answers, directory, say))
     return 0

@@ -19,7 +19,7 @@ EX_USAGE = 64
 
 def _describe(row: Row) -> str:
     passes = [option for option in sorted(SECURITY_OPTIONS) if not row.traits.permitted_by(frozenset({option}))]
-    off = f"\n    off by default: {ON_REQUEST[row.name]}" if row.name in ON_REQUEST else ""
+    off = f"\n    {ON_REQUEST[row.name]}" if row.name in ON_REQUEST else ""
     return f"{row.name}\n    needs: {row.needs}\n    security options it passes: {' '.join(passes) or '-'}{off}"
 
 

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
+from tayori.programs.language import ENGLISH, N_, Language
+
 TIMEOUT = 30.0
+CLOSED = N_("the connection was closed")
 Show = Callable[[str, str], None]
 """Called with "S" or "C" and one line, without its end."""
 
@@ -32,7 +35,7 @@ class Answer:
     @property
     def text(self) -> str:
         """As one line."""
-        return f"{self.code} {' '.join(self.lines)}" if self.code else "the connection was closed"
+        return f"{self.code} {' '.join(self.lines)}" if self.code else CLOSED
 
     @property
     def good(self) -> bool:
@@ -43,9 +46,12 @@ class Answer:
 class Talk:
     """A session. Raises OSError when the server cannot be reached, does not answer, or TLS fails."""
 
-    def __init__(self, host: str, port: int, show: Show = silent, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, show: Show = silent, tls: ssl.SSLContext | None = None, say: Language = ENGLISH
+    ) -> None:
         """`tls` given: TLS from the first byte."""
         self._show = show
+        self._say = say
         self._socket: socket.socket = socket.create_connection((host, port), TIMEOUT)
         self._host = host
         if tls is not None:
@@ -98,7 +104,7 @@ class Talk:
         if answer.good:
             self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
             self._buffer = b""
-            self._show("", f"(encrypted from here on: {self.encryption()})")
+            self._show("", self._say("(encrypted from here on: {version})", version=self.encryption()))
         return answer
 
     def encryption(self) -> str:
@@ -108,15 +114,18 @@ class Talk:
     def login(self, user: str, password: str) -> Answer:
         """AUTH PLAIN (RFC 4616)."""
         token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        return self.say(f"AUTH PLAIN {token}", shown=f"AUTH PLAIN (name {user} and the password)")
+        return self.say(
+            f"AUTH PLAIN {token}", shown=f"AUTH PLAIN {self._say('(name {user} and the password)', user=user)}"
+        )
 
     def send(self, sender: str, recipient: str, content: str) -> Answer:
         """One message; the reply that ends it, good or not."""
-        for line in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "DATA"):
+        eight = " BODY=8BITMIME" if not content.isascii() and "8BITMIME" in self.features else ""
+        for line in (f"MAIL FROM:<{sender}>{eight}", f"RCPT TO:<{recipient}>", "DATA"):
             answer = self.say(line)
             if not answer.good:
                 return answer
         body = "".join(f"{'.' if row.startswith('.') else ''}{row}\r\n" for row in content.splitlines())
-        self._show("C", f"(the letter, {len(body)} octets, then a dot on a line of its own)")
+        self._show("C", self._say("(the letter, {size} octets, then a dot on a line of its own)", size=len(body)))
         self._socket.sendall(body.encode() + b".\r\n")
         return self.answer()

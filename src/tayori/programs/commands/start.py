@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import os
 import signal
@@ -15,24 +14,34 @@ from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
+from tayori.programs.commands.arguments import Arguments
 from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.daemons.layout import Layout
+from tayori.programs.language import ENGLISH, N_, Language, choose
 
-EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 0, 64, 69, 78
+EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_NOPERM, EX_CONFIG = 0, 64, 69, 77, 78
 
 
-def _options(name: str, description: str, argv: list[str]) -> str:
-    command = argparse.ArgumentParser(f"tayori {name}", description=description)
+def _options(name: str, description: str, argv: list[str]) -> tuple[str, Language]:
+    command = Arguments(f"tayori {name}", description=description)
     where = default_directory()
-    command.add_argument("-c", dest="directory", default=where, help="the folder of main.cf (%(default)s)")
-    return str(command.parse_args(argv).directory)
+    command.add_argument(
+        "-c", dest="directory", metavar="DIR", default=where, help=N_("the folder of main.cf (%(default)s)")
+    )
+    options = command.read(argv)
+    return str(options.directory), choose(options.lang)
 
 
-def vet(settings: Settings, services: tuple[Service, ...]) -> list[str]:
+def _tell(text: str) -> None:
+    print(f"tayori: {text}", file=sys.stderr, flush=True)
+
+
+def vet(settings: Settings, services: tuple[Service, ...], say: Language = ENGLISH) -> list[str]:
     """What forbids to start, as lines for a person."""
+    found = ((finding.origin, *say.finding(finding)) for finding in fatal_findings(settings, services))
     return [
-        f"{finding.origin}: {finding.title}. {finding.meaning} {finding.mend}".strip()
-        for finding in fatal_findings(settings, services)
+        say("{place}: {title}. {meaning} {mend}", place=place, title=title, meaning=meaning, mend=mend).strip()
+        for place, title, meaning, mend in found
     ]
 
 
@@ -40,28 +49,34 @@ def start(argv: list[str]) -> int:
     """Run in the foreground until SIGTERM."""
     from tayori.programs.daemons.master import Master
 
-    directory = _options("start", "Serve until SIGTERM; the configuration is checked first.", argv)
+    directory, say = _options("start", N_("Serve until SIGTERM; the configuration is checked first."), argv)
+    refused: list[str] = []
+
+    def vetted(settings: Settings, services: tuple[Service, ...]) -> list[str]:
+        refused[:] = vet(settings, services, say)
+        return vet(settings, services)  # the log stays English
 
     def announce(where: str) -> None:
-        print(f"tayori: serving on {where}", file=sys.stderr, flush=True)
+        _tell(say("serving on {where}", where=where))
 
-    master = Master(os.path.abspath(directory), vet, announce)
+    master = Master(os.path.abspath(directory), vetted, announce)
     try:
         master.start()
-        _warn(directory)
+        _warn(directory, say)
     except ConfigError as error:
-        for line in (no_configuration(directory) or str(error)).splitlines():
-            print(f"tayori: {line}", file=sys.stderr)
-        print("tayori: not started", file=sys.stderr)
+        said = "\n".join(refused) or no_configuration(directory, say) or say.error(error)
+        for line in said.splitlines():
+            _tell(line)
+        _tell(say("not started"))
         return EX_CONFIG
     return master.run()
 
 
-def _warn(directory: str) -> None:
+def _warn(directory: str, say: Language) -> None:
     """Findings that do not stop us but should be read."""
     for finding in lint(read_source(directory, probe())):
         if finding.severity in ("warning", "error"):
-            print(f"tayori: {finding.severity}: {finding.origin}: {finding.title}", file=sys.stderr)
+            _tell(f"{say(finding.severity)}: {finding.origin}: {say.finding(finding)[0]}")
 
 
 def running(settings: Settings) -> int:
@@ -78,76 +93,94 @@ def running(settings: Settings) -> int:
     return 0
 
 
-def _with_running(name: str, description: str, argv: list[str], act: Callable[[Settings, int, str], int]) -> int:
-    directory = _options(name, description, argv)
+def _with_running(
+    name: str, description: str, argv: list[str], act: Callable[[Settings, int, str, Language], int]
+) -> int:
+    directory, say = _options(name, description, argv)
     try:
         settings = Settings.read(directory, probe())
     except ConfigError as error:
-        print(f"tayori: {no_configuration(directory) or error}", file=sys.stderr)
+        _tell(no_configuration(directory, say) or say.error(error))
         return EX_CONFIG
     pid = running(settings)
     if not pid:
-        print(f"tayori: not running; start it with: tayori start -c {directory}", file=sys.stderr)
+        _tell(say("not running; start it with: tayori start -c {directory}", directory=directory))
         return EX_UNAVAILABLE
-    return act(settings, pid, directory)
+    return act(settings, pid, directory, say)
+
+
+def _signal(pid: int, number: int, say: Language) -> bool:
+    """Whether the signal could be sent."""
+    try:
+        os.kill(pid, number)
+    except PermissionError:
+        _tell(say("process {pid} belongs to another user; use sudo", pid=pid))
+        return False
+    except ProcessLookupError:
+        pass  # it ended meanwhile
+    return True
 
 
 def stop(argv: list[str]) -> int:
     """Stop the running instance; waits until it has ended."""
 
-    def act(settings: Settings, pid: int, directory: str) -> int:
-        os.kill(pid, signal.SIGTERM)
+    def act(settings: Settings, pid: int, directory: str, say: Language) -> int:
+        if not _signal(pid, signal.SIGTERM, say):
+            return EX_NOPERM
         for _ in range(300):
             if running(settings) != pid:
-                print("tayori: stopped", file=sys.stderr)
+                _tell(say("stopped"))
                 return EX_OK
             time.sleep(0.1)
-        print(f"tayori: process {pid} has not ended after 30 seconds", file=sys.stderr)
+        _tell(say("process {pid} has not ended after 30 seconds", pid=pid))
         return EX_UNAVAILABLE
 
-    return _with_running("stop", "Stop the running server; mail in hand is finished first.", argv, act)
+    return _with_running("stop", N_("Stop the running server; mail in hand is finished first."), argv, act)
 
 
 def reload(argv: list[str]) -> int:
     """Let the running instance read its configuration again; a bad one is refused here and there."""
 
-    def act(settings: Settings, pid: int, directory: str) -> int:
+    def act(settings: Settings, pid: int, directory: str, say: Language) -> int:
         from tayori.config.mastercf import read_services
         from tayori.programs.daemons.compose import furnish, smtpd_services
 
         try:
             services = tuple(read_services(settings))
-            refused = vet(settings, services)
+            refused = vet(settings, services, say)
             if not refused:
                 # as the master does before it lets go of what runs: here a person sees why not
                 smtpd_services(furnish(settings, services, verify=True))
         except ConfigError as error:
-            refused = [str(error)]
+            refused = [say.error(error)]
         if refused:
             for line in refused:
-                print(f"tayori: {line}", file=sys.stderr)
-            print("tayori: not reloaded; the running configuration goes on", file=sys.stderr)
+                _tell(line)
+            _tell(say("not reloaded; the running configuration goes on"))
             return EX_CONFIG
-        os.kill(pid, signal.SIGHUP)
-        print("tayori: reloading", file=sys.stderr)
+        if not _signal(pid, signal.SIGHUP, say):
+            return EX_NOPERM
+        _tell(say("reloading"))
         return EX_OK
 
-    return _with_running("reload", "Read the configuration again; no connection is cut.", argv, act)
+    return _with_running("reload", N_("Read the configuration again; no connection is cut."), argv, act)
 
 
 def status(argv: list[str]) -> int:
     """Say whether it runs, and what is in the queue."""
 
-    def act(settings: Settings, pid: int, directory: str) -> int:
+    def act(settings: Settings, pid: int, directory: str, say: Language) -> int:
         from tayori.programs.commands.control import Failed, ask, connect
 
-        print(f"tayori: running, process {pid}, configuration {directory}")
+        running_now = say("running, process {pid}, configuration {directory}", pid=pid, directory=directory)
+        print(f"tayori: {running_now}")
         try:
             answer = ask(connect(settings), {"op": "status"})
         except Failed as error:
-            print(f"tayori: its workers do not answer: {error}", file=sys.stderr)
+            _tell(say("its workers do not answer: {why}", why=say.told(str(error))))
             return EX_UNAVAILABLE
-        print(f"tayori: {answer.get('queued')} messages in the queue, {answer.get('active')} being delivered now")
+        counts = {"queued": answer.get("queued"), "active": answer.get("active")}
+        print(f"tayori: {say('{queued} messages in the queue, {active} being delivered now', **counts)}")
         return EX_OK
 
-    return _with_running("status", "Say whether the server runs.", argv, act)
+    return _with_running("status", N_("Say whether the server runs."), argv, act)

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
     command = parser("trace", N_("What happened to a mail, or with an address."))
     command.add_argument("-n", dest="most", type=int, default=10, metavar="MOST", help=N_("at most (%(default)s)"))
-    command.add_argument("what", metavar="QUEUE-ID|ADDRESS")
+    command.add_argument("what", metavar="QUEUE-ID|ADDRESS", help=N_("the mail, or whose"))
     return run("trace", command, argv, trace)
 
 

@@ -36,7 +36,7 @@ from tayori.programs.language import N_, Language
 def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
     command = parser("why", N_("Why a mail was refused, and what would help."))
-    command.add_argument("what", metavar="CODE|last|QUEUE-ID|ADDRESS")
+    command.add_argument("what", metavar="CODE|last|QUEUE-ID|ADDRESS", help=N_("the refusal"))
     return run("why", command, argv, tell)
 
 
@@ -128,7 +128,7 @@ def tell(options: argparse.Namespace, settings: Settings, reader: Reader, say: L
     try:
         why_so, remedies = asyncio.run(reasons(settings, record, decision, say))
     except ConfigError as error:
-        why_so, remedies, trouble = (), (), str(error)
+        why_so, remedies, trouble = (), (), say.error(error)
     changed = change(record, decision, ConfigText.read(settings.directory))
     if options.json:
         answer = {"record": record, "refusal": decision, "causes": why_so, "remedies": remedies, "change": changed}
