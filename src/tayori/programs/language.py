@@ -99,8 +99,10 @@ class Language:
         return template.format(**{name: self.phrase(value) for name, value in fields.items()})
 
     def phrase(self, value: object) -> object:
-        """A Phrase in this language; anything else as it is."""
-        return self(value.template, **value.fields) if isinstance(value, Phrase) else value
+        """A Phrase and what the system says in this language; anything else as it is."""
+        if isinstance(value, Phrase):
+            return self(value.template, **value.fields)
+        return self(value) if isinstance(value, str) and value in SYSTEM else value
 
     def told(self, text: str, depth: int = NESTED) -> str:
         """What came in English from code without a catalogue, or from another process: known by its shape."""
@@ -110,9 +112,11 @@ class Language:
             return text
         if "\n" in text:
             return "\n".join(self.told(line, depth) for line in text.split("\n"))
-        for one in _either(text):
+        either = (text, text[:1].upper() + text[1:])  # as it is, and as the beginning of a sentence
+        for one in either:
             if one in self._texts:
                 return self._texts[one]
+        for one in either:
             if shape := self._shape(one):
                 found = shape.fields(one) or {}
                 # one word is a name or a value, though it may be an English one
@@ -121,24 +125,28 @@ class Language:
         return self._pieces(text, depth)
 
     def knows(self, text: str) -> bool:
-        """Whether `told` has a translation of the text, and not only of a shape that nearly any text has."""
-        least = sum(letter.isalpha() for letter in text) / 2
-        shapes = [self._shape(one) for one in _either(text)]
-        return any(one in self._texts for one in _either(text)) or any(s and s.letters > least for s in shapes)
+        """Whether `told` has a translation of every word of the text that is not `x`, which stands for a field."""
+        for one in (text, text[:1].upper() + text[1:]):
+            shape = self._shape(one)
+            found = shape.fields(one) if shape else None
+            if one in self._texts or (
+                found is not None and not any(re.search(r"[^\W\dx]", v) for v in found.values())
+            ):
+                return True
+        return False
 
     def _shape(self, text: str) -> Shape | None:
         return next((shape for shape in self._shapes if shape.fields(text) is not None), None)
 
     def _pieces(self, text: str, depth: int) -> str:
-        """ "place: what (what to do)": each piece by itself."""
+        """Each piece of `place: what (what to do)` by itself."""
+        for gap in re.finditer(r" \(", text if text.endswith(")") else ""):
+            what, mend = text[: gap.start()], text[gap.end() : -1]
+            said = self.told(what, depth - 1), self.told(mend, depth - 1)
+            if what != said[0] and (mend != said[1] or " " not in mend):
+                return self(WITH_MEND, what=said[0], mend=said[1])
         head, colon, rest = text.partition(": ")
-        if colon:
-            return f"{head}: {self.told(rest, depth - 1)}"
-        found = re.fullmatch(r"(.+?) \((.+)\)", text)
-        if found is None:
-            return text
-        what, mend = (self.told(piece, depth - 1) for piece in found.groups())
-        return text if (what, mend) == found.groups() else self(WITH_MEND, what=what, mend=mend)
+        return f"{head}: {self.told(rest, depth)}" if colon and " " in rest else text
 
     @cached_property
     def _shapes(self) -> list[Shape]:
@@ -196,11 +204,6 @@ ENGLISH = Language("en", {})
 def columns(text: str) -> int:
     """How wide a text is on a terminal."""
     return sum(2 if unicodedata.east_asian_width(letter) in ("W", "F") else 1 for letter in text)
-
-
-def _either(text: str) -> tuple[str, str]:
-    """As it is, and as the beginning of a sentence."""
-    return text, text[:1].upper() + text[1:]
 
 
 def _words(text: str) -> Iterator[tuple[str, bool]]:

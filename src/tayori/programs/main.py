@@ -39,8 +39,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "newaliases": ("newaliases:main", N_("check the alias files")),
     "saslauthd": ("saslauthd:main", N_("check passwords for other programs, as Cyrus saslauthd")),
     "testsaslauthd": ("testsaslauthd:main", N_("try a login with a saslauthd")),
-    "saslpasswd2": ("saslpasswd2:main", "set passwords in a sasldb"),
-    "sasldblistusers2": ("sasldblistusers2:main", "list the users of a sasldb"),
+    "saslpasswd2": ("saslpasswd2:main", N_("set passwords in a sasldb")),
+    "sasldblistusers2": ("sasldblistusers2:main", N_("list the users of a sasldb")),
     "pluginviewer": ("pluginviewer:main", N_("list mechanisms and password back ends")),
     "explain-login": ("explain_login:main", N_("say why a login fails")),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path
 
@@ -17,7 +18,10 @@ CATALOGUES = sorted((Path(tayori.__file__).parent / "locale").glob("*.po"))
 
 
 def fields(text: str) -> list[str]:
-    return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name)
+    try:
+        return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name)
+    except ValueError:  # no template, but braces of a value's syntax: ${{a} == {b} ? {x} : {y}}
+        return sorted(re.findall(r"\{\w+\}", text))
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)

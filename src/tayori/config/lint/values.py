@@ -87,8 +87,8 @@ def typed(settings: Settings, row: Row, assignment: Assignment) -> None:
         if text not in row.choices:
             near = close_to(text, row.choices, 0.6)
             choices = ", ".join(choice for choice in row.choices if choice)
-            hint = f'did you mean "{near}"? ' if near else ""
-            raise ConfigError(f"{name} = {text}: this is not one of the known words", None, f"{hint}write {choices}")
+            mend = f'did you mean "{near}"? write {choices}' if near else f"write {choices}"
+            raise ConfigError(f"{name} = {text}: this is not one of the known words", None, mend)
     elif row.kind is not Kind.TEXT and not row.raw:
         settings.items(name)
     if name == "compatibility_level":

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from tayori.programs.language import ENGLISH, N_, Language, choose
 
+EX_USAGE = 64
 USAGE = N_("usage: ")
 OWN = (N_("positional arguments"), N_("options"), N_("show this help message and exit"))
 """Texts that argparse brings itself."""
@@ -17,7 +18,8 @@ ERRORS = (
     N_("unrecognized arguments: {names}"),
     N_("argument {name}: expected one argument"),
     N_("argument {name}: expected at least one argument"),
-    N_("argument {name}: invalid {kind} value: {value}"),
+    N_("argument {name}: invalid int value: {value}"),
+    N_("argument {name}: invalid float value: {value}"),
     N_("argument {name}: invalid choice: {value} (choose from {choices})"),
     N_("argument {name}: not allowed with argument {other}"),
     N_("argument {name}: ignored explicit argument {value}"),
@@ -79,6 +81,6 @@ class Arguments(argparse.ArgumentParser):
         return self.said(USAGE) + text.removeprefix("usage: ")
 
     def error(self, message: str) -> NoReturn:
-        """Usage and what is wrong, exit code 2."""
+        """Usage and what is wrong, exit code 64 (EX_USAGE)."""
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: {self.said.told(message)}\n")
+        self.exit(EX_USAGE, f"{self.prog}: {self.said.told(message)}\n")

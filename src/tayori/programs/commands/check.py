@@ -47,7 +47,9 @@ def parser() -> Arguments:
     """The command line."""
     command = Arguments("tayori check", description=N_("Find mistakes in a mail server's configuration."))
     where = default_directory()
-    command.add_argument("-c", dest="directory", default=where, help=N_("the folder of main.cf (%(default)s)"))
+    command.add_argument(
+        "-c", dest="directory", metavar="DIR", default=where, help=N_("the folder of main.cf (%(default)s)")
+    )
     command.add_argument("--fix", action="store_true", help=N_("mend what is certain and show the change"))
     command.add_argument(
         "--dns", action="store_true", help=N_("ask DNS too: myhostname, its addresses and their names")

@@ -27,7 +27,10 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
     command = parser("find", N_("Find mails and refusals in the history."))
     command.add_argument("-n", dest="most", type=int, default=50, metavar="MOST", help=N_("at most (%(default)s)"))
-    words = "from:TEXT to:TEXT client:TEXT login:TEXT since:TIME until:TIME ADDRESS refused accepted bounced deferred"
+    words = N_(
+        "what must all fit: from:TEXT to:TEXT client:TEXT login:TEXT since:TIME until:TIME ADDRESS refused accepted "
+        "bounced deferred sent"
+    )
     command.add_argument("words", nargs="*", metavar="WORD", help=words)
     return run("find", command, argv, find)
 

@@ -26,7 +26,7 @@ from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.programs.commands import certificate, home_texts
 from tayori.programs.commands.arguments import Arguments
-from tayori.programs.commands.smtp_talk import Answer, Show, Talk
+from tayori.programs.commands.smtp_talk import CLOSED, Answer, Show, Talk
 from tayori.programs.commands.start import running
 from tayori.programs.commands.user import account_file
 from tayori.programs.language import ENGLISH, N_, Language, choose, columns
@@ -184,11 +184,12 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 def shows(say: Language = ENGLISH) -> Show:
     """Prints each line of the session with who says it."""
-    who = {"S": say("server"), "C": say("client")}
-    margin = " " * columns(who["S"])
+    words = {"S": say("server"), "C": say("client"), "": ""}
+    width = max(map(columns, words.values()))
+    who = {speaker: word + " " * (width - columns(word)) for speaker, word in words.items()}
 
     def show(speaker: str, line: str) -> None:
-        print(f"    {who.get(speaker, margin)}  {line}", flush=True)
+        print(f"    {who[speaker]}  {line}", flush=True)
 
     return show
 
@@ -264,7 +265,7 @@ def serve(house: House, say: Language = ENGLISH) -> int:
         if path is None:
             if not asked:
                 lost = N_("The letter did not arrive ({reply}). The log says why: {log}")
-                print("\n" + say(lost, reply=say.told(answer.text), log=house.var / "maillog"))
+                print("\n" + say(lost, reply=answer.text if answer.code else say(CLOSED), log=house.var / "maillog"))
                 return EX_UNAVAILABLE
         else:
             print(f"\n{say('Here it lies:')}\n    {_near(path)}\n", flush=True)

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit code."""
     command = parser("rehearse", N_("Try an edited configuration on the mail of the last days."))
     command.add_argument("new", metavar="NEWDIR", help=N_("the folder of the edited main.cf"))
-    command.add_argument("--since", default="yesterday", metavar="TIME", help=N_("(%(default)s)"))
+    command.add_argument("--since", default="yesterday", metavar="TIME", help=N_("since when (%(default)s)"))
     command.add_argument("-n", dest="most", type=int, default=10000, metavar="MOST", help=N_("at most (%(default)s)"))
     return run("rehearse", command, argv, act)
 

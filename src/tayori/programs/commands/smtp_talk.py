@@ -104,7 +104,8 @@ class Talk:
         if answer.good:
             self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
             self._buffer = b""
-            self._show("", self._say("(encrypted from here on: {version})", version=self.encryption()))
+            say = self._say
+            self._show("", say("(encrypted from here on: {version})", version=self.encryption()))
         return answer
 
     def encryption(self) -> str:
@@ -114,9 +115,9 @@ class Talk:
     def login(self, user: str, password: str) -> Answer:
         """AUTH PLAIN (RFC 4616)."""
         token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        return self.say(
-            f"AUTH PLAIN {token}", shown=f"AUTH PLAIN {self._say('(name {user} and the password)', user=user)}"
-        )
+        say = self._say
+        secret = say("(name {user} and the password)", user=user)
+        return self.say(f"AUTH PLAIN {token}", shown=f"AUTH PLAIN {secret}")
 
     def send(self, sender: str, recipient: str, content: str) -> Answer:
         """One message; the reply that ends it, good or not."""
@@ -126,6 +127,7 @@ class Talk:
             if not answer.good:
                 return answer
         body = "".join(f"{'.' if row.startswith('.') else ''}{row}\r\n" for row in content.splitlines())
-        self._show("C", self._say("(the letter, {size} octets, then a dot on a line of its own)", size=len(body)))
+        say = self._say
+        self._show("C", say("(the letter, {size} octets, then a dot on a line of its own)", size=len(body)))
         self._socket.sendall(body.encode() + b".\r\n")
         return self.answer()

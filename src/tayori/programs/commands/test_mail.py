@@ -26,13 +26,14 @@ from tayori.net.listen import addresses_for
 from tayori.programs.commands.arguments import Arguments
 from tayori.programs.commands.control import Failed, configuration, connect, queue
 from tayori.programs.commands.refusals import explain
-from tayori.programs.commands.smtp_talk import Answer, Talk
+from tayori.programs.commands.smtp_talk import CLOSED, Answer, Talk
 from tayori.programs.commands.start import running
 from tayori.programs.language import ENGLISH, N_, Language
 from tayori.programs.language import choose as choose_language
 
 EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 0, 64, 69, 75, 78
 WAIT_SECONDS = 20.0
+NO_LOGIN_WORDS = "no login is offered"
 NO_LOGIN = N_("503 5.5.1 no login is offered on port {port}")
 """Said as if the server had."""
 LOGS = ("/var/log/mail.log", "/var/log/maillog", "/var/log/syslog")
@@ -240,7 +241,8 @@ def run(options: argparse.Namespace, say: Language = ENGLISH) -> int:
     print(say("Sending to {to} by {host} port {port}:", to=to, host=place[0], port=place[1]), flush=True)
     answer = send(place, sender, to, options.user, password, options.quiet, say)
     if not answer.good:
-        print(say("Not accepted: {reply}", reply=say.told(answer.text)))
+        own = answer.text == CLOSED or NO_LOGIN_WORDS in answer.text  # what the server says stays as it is
+        print(say("Not accepted: {reply}", reply=say.told(answer.text) if own else answer.text))
         print(explain(answer.text, settings, say))
         return EX_TEMPFAIL if 400 <= answer.code < 500 else EX_UNAVAILABLE
     queue_id = answer.text.rpartition(" ")[2]
