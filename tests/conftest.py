@@ -7,6 +7,7 @@ socket's path may have 107 characters.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import zlib
@@ -25,7 +26,9 @@ _made: list[Path] = []
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Before the first tmp_path; workers of xdist get theirs from their controller."""
+    """Before the first tmp_path; workers of xdist get theirs from their controller. What is said is in English, whatever
+    the language of who runs the tests."""
+    os.environ["LC_ALL"] = "C.UTF-8"
     if not config.option.basetemp and not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="t"))
         folder.chmod(0o755)

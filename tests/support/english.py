@@ -9,6 +9,8 @@ REPLY = re.compile(r"\b[2345]\d\d[ -](?:\d\.\d+\.\d+ )?.*")
 """What an SMTP server says stays English, to the end of its line."""
 SERVICE = re.compile(r"\S+ (?:unix|inet) [ny-] [^、。]*")
 """A line of master.cf."""
+COMMAND = re.compile(r"\btayori user (?:add|passwd|list|delete)\b")
+"""What to type."""
 ALLOWED = (
     "No such file or directory",
     "Name or service not known",
@@ -24,7 +26,7 @@ def english(text: str, allowed: tuple[str, ...] = ()) -> list[str]:
     """Three or more English words in a row, where neither `allowed` nor a server's reply explains them."""
     found = []
     for line in text.split("\n"):
-        rest = SERVICE.sub("", REPLY.sub("", line))
+        rest = COMMAND.sub("", SERVICE.sub("", REPLY.sub("", line)))
         for one in (*ALLOWED, *allowed):
             rest = rest.replace(one, "")
         found += [f"{one.group()}: {line.strip()}" for one in RUN.finditer(rest)]

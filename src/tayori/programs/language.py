@@ -19,7 +19,7 @@ from importlib import resources
 from tayori.config.lint.finding import Finding, Phrase
 from tayori.config.origin import ConfigError
 
-NEVER_FIRST = frozenset("、。」』）,.)")
+NEVER_FIRST = frozenset("、。」』）,.)ーっゃゅょッャュョァィゥェォ")
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 LEAST_LETTERS = 5
 """A template with fewer letters of its own would fit any text."""
@@ -169,7 +169,7 @@ class Language:
     def wrap(text: str, width: int, first: str) -> list[str]:
         """Lines of at most `width` columns; `first` stands before the first, as many blanks before the others.
 
-        Wide characters take two columns, and a line may end behind any of them, but never begins with 、 or 。.
+        Wide characters take two columns, and a line may end behind any of them, but never begins with 、 or 。 or ー.
         """
         lines: list[str] = []
         line, used, gap = first, len(first), ""

@@ -27,7 +27,7 @@ SHAPED: dict[str, tuple[int, ...]] = {
 """Errors and verdicts, and which of their arguments are said to a person."""
 SHAPED_NAMES = ("mend", "complaint", "why")
 """Names that such texts go by before they are raised."""
-SHAPED_FUNCTIONS = ("_why_not", "_nobody", "_mend", "how_to_stop")
+SHAPED_FUNCTIONS = ("_why_not", "_nobody", "_mend", "how_to_stop", "probe", "trouble")
 """Functions that give such texts back."""
 VALUES = ("networks.py",)
 """Modules whose ValueErrors are said to a person."""
@@ -71,7 +71,7 @@ def shaped(text: str, more: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
             found += [each.value for each in node.keywords if each.arg in SHAPED_NAMES]
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             found = [node.value] if node.targets[0].id in SHAPED_NAMES else []
-        elif isinstance(node, ast.FunctionDef) and node.name in SHAPED_FUNCTIONS:
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in SHAPED_FUNCTIONS:
             found = [each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value]
         for expression in found:
             for template in templates(expression):
@@ -85,6 +85,8 @@ def templates(expression: ast.expr) -> Iterator[str]:
         yield expression.value
     elif isinstance(expression, ast.JoinedStr):
         yield template(expression)
+    elif isinstance(expression, ast.BinOp) and isinstance(expression.left, ast.Constant):
+        yield f"{expression.left.value!s}{{value}}"  # "known are: " + …
     elif isinstance(expression, ast.IfExp):
         yield from templates(expression.body)
         yield from templates(expression.orelse)

@@ -86,9 +86,9 @@ class Offer:
     def _asked_for(self, conf: SmtpdConf) -> list[Row]:
         words = [word.upper() for word in conf.words("mech_list")]
         if not words:
-            for name, why in ON_REQUEST.items():
+            for name, off in ON_REQUEST.items():
                 if name in MECHANISMS:
-                    self.removed.append(Removed(name, "mech_list", why, kind="default"))
+                    self.removed.append(Removed(name, "mech_list", off, kind="default"))
             rows = [row for row in MECHANISMS.values() if row.name not in ON_REQUEST]
             return sorted(rows, key=lambda row: -row.strength)
         rows = []
