@@ -22,15 +22,16 @@ CALLS = {"say": 1, "N_": 1, "Phrase": 1}
 """Functions whose first argument is a text."""
 SHAPED: dict[str, tuple[int, ...]] = {
     "ConfigError": (0, 2), "Failed": (0,), "ServerDown": (0,), "Wrong": (0,), "Refused": (0,), "TryLater": (0,),
-    "Failure": (0,), "Trouble": (0,), "SasldbError": (0,), "PamError": (0,), "Unreadable": (0,), "Removed": (2,),
+    "Failure": (0,), "Trouble": (0,), "SasldbError": (0,), "PamError": (0,), "Unreadable": (0,), "TempFail": (0,),
+    "Lost": (0,), "Unreachable": (0,), "_breaks": (0,), "Removed": (2,),
 }  # fmt: skip
 """Errors and verdicts, and which of their arguments are said to a person."""
 SHAPED_NAMES = ("mend", "complaint", "why")
 """Names that such texts go by before they are raised."""
 SHAPED_FUNCTIONS = ("_why_not", "_nobody", "_mend", "how_to_stop", "probe", "trouble")
 """Functions that give such texts back."""
-VALUES = ("networks.py",)
-"""Modules whose ValueErrors are said to a person."""
+VALUES = "tables/"
+"""The folder of modules whose ValueErrors are said to a person."""
 PEERS = re.compile(
     r"programs/commands/(post|mailq|maildrop|newaliases|sendmail|sasl|testsasl|pluginviewer)|programs/daemons/saslauthd"
     r"|config/(edit|masterentry)\.py|delivery/smtp_(handshake|texts)|programs/daemons/(smtpd/auth|dispatch|special)"
@@ -66,8 +67,9 @@ def shaped(text: str, more: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
     """(line, msgid) of the errors and verdicts of one module; `more` are other errors that it raises."""
     for node in ast.walk(ast.parse(text)):
         found: list[ast.expr] = []
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (*SHAPED, *more):
-            found = [node.args[at] for at in SHAPED.get(node.func.id, (0,)) if at < len(node.args)]
+        name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Call) and name in (*SHAPED, *more):
+            found = [node.args[at] for at in SHAPED.get(name, (0,)) if at < len(node.args)]
             found += [each.value for each in node.keywords if each.arg in SHAPED_NAMES]
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             found = [node.value] if node.targets[0].id in SHAPED_NAMES else []
@@ -127,10 +129,12 @@ def msgids() -> dict[str, str]:
         found.setdefault(msgid, "config/params")
     said = Language("all", dict.fromkeys(found, ""))
     for path in sorted(root().rglob("*.py")):
-        if not PEERS.match(str(path.relative_to(root()))):
-            for line, msgid in shaped(path.read_text("utf-8"), ("ValueError",) if path.name in VALUES else ()):
+        name = str(path.relative_to(root()))
+        if not PEERS.match(name):
+            more = ("ValueError",) if name.startswith(VALUES) else ()
+            for line, msgid in shaped(path.read_text("utf-8"), more):
                 if not said.knows(example(msgid)):
-                    found.setdefault(msgid, f"{path.relative_to(root())}:{line}")
+                    found.setdefault(msgid, f"{name}:{line}")
     return found
 
 

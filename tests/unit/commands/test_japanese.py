@@ -30,7 +30,7 @@ PLAIN = re.compile(
     r"\s+[\[-]\S.*"  # the rest of a usage line
     r"|\s+[A-Z|-]+|\s+[A-Z-]+\|.*|\s+[a-z]+\|.*|taro|hanako|[0-9A-F]{8,}"  # names
     r"|\s+(since:TIME until:TIME )?ADDRESS refused accepted bounced deferred.*|\s+sent"  # the words of find
-    r"|  [SC ]: .*|  ESMTP, .*|\s+RCPT TO <.*> → \d\d\d .*"  # an SMTP session
+    r"|\s+smtpd_\w+|  [SC ]: .*|  ESMTP, .*|\s*RCPT TO <.*> → \d\d\d .*"  # an SMTP session
     r"|  \w+: \S+main\.cf:\d+"  # where a setting stands
     r"|smtpd\.conf: .*|mechanisms?: .*"
 )
@@ -247,6 +247,15 @@ def test_explain_login(said: Said, conf: Path, monkeypatch: pytest.MonkeyPatch) 
         for words in (("taro",), ("taro", "--last"), ("taro", "-m", "LOGIN")):
             code, text = said("explain-login", *words, "-c", str(conf))
             assert code in (0, 1, 75) and foreign(text) == [], text
+
+
+def test_explain_with_a_table_that_does_not_answer(said: Said, conf: Path) -> None:
+    with open(conf / "main.cf", "a") as file:
+        file.write("smtpd_client_restrictions = check_client_access tcp:127.0.0.1:1\n")
+    code, text = said("explain", *QUESTION, "-c", str(conf))
+    assert code == 1 and "接続できません" in text
+    assert "cannot be reached" not in text and "look-ups answer" not in text
+    assert foreign(text) == [], text
 
 
 def test_init_asks_and_writes(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

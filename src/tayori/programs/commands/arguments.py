@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -36,6 +37,11 @@ def wanted(argv: Sequence[str]) -> str:
         if word == "--lang" and at + 1 < len(argv):
             return argv[at + 1]
     return ""
+
+
+def hush() -> None:
+    """Keep what tables and back ends note for the server's log off the terminal: the command says it itself."""
+    logging.getLogger("tayori").addHandler(logging.NullHandler())
 
 
 class Arguments(argparse.ArgumentParser):

@@ -116,7 +116,7 @@ def mended(text: str, edits: Iterable[Edit]) -> str:
     return "\n".join(lines)
 
 
-def apply(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
+def apply(source: Source, findings: Iterable[Finding], say: Language = ENGLISH) -> Iterator[str]:
     """Mend each file that has edits, and give the change as unified diffs. Raises OSError."""
     by_file: dict[str, list[Edit]] = {}
     for finding in findings:
@@ -128,7 +128,7 @@ def apply(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
         if after != before:
             replace_file(Path(file), after)
             old, new = before.splitlines(), after.splitlines()
-            yield from difflib.unified_diff(old, new, file, f"{file} (mended)", lineterm="")
+            yield from difflib.unified_diff(old, new, file, say("{file} (mended)", file=file), lineterm="")
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -175,7 +175,7 @@ def main(argv: list[str]) -> int:
     try:
         source, findings = examine(options.directory, options.dns)
         for _ in range(ROUNDS if options.fix else 0):
-            change = list(apply(source, findings))
+            change = list(apply(source, findings, say))
             if not change:
                 break
             print("\n".join(change))

@@ -22,7 +22,7 @@ import msgspec
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
-from tayori.programs.commands.arguments import Arguments
+from tayori.programs.commands.arguments import Arguments, hush
 from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.explain.text import lines, shorten
 from tayori.programs.explain.values import Explanation, Question
@@ -100,6 +100,7 @@ def main(argv: list[str]) -> int:
     except SystemExit as error:
         return EX_USAGE if error.code else 0
     say = choose(options.lang, options.json)
+    hush()
     try:
         found = asyncio.run(explain(options.directory, question(options), say))
     except ValueError as error:

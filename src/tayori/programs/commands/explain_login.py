@@ -18,7 +18,7 @@ import time
 from tayori.config import smtpdconf
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
-from tayori.programs.commands.arguments import Arguments
+from tayori.programs.commands.arguments import Arguments, hush
 from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.language import ENGLISH, N_, Language, choose
@@ -53,6 +53,7 @@ def main(argv: list[str]) -> int:
     except SystemExit as stop:
         return EX_USAGE if stop.code else 0
     say = choose(options.lang)
+    hush()
     try:
         settings = Settings.read(options.directory)
         conf = smtpdconf.find(settings)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.net.system import probe
-from tayori.programs.commands.arguments import Arguments
+from tayori.programs.commands.arguments import Arguments, hush
 from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.daemons.layout import Layout
 from tayori.programs.history.query import BadQuery
@@ -41,6 +41,7 @@ def run(name: str, command: Arguments, argv: list[str], act: Act) -> int:
     except SystemExit as error:
         return EX_USAGE if error.code else 0
     say = choose(options.lang, options.json)
+    hush()
     try:
         settings = Settings.read(os.path.abspath(options.directory), probe())
         if not settings.number("tayori_history_days"):

@@ -20,7 +20,7 @@ from tayori.policy.rule import Resource
 from tayori.programs.daemons.compose import Built
 from tayori.programs.explain import replies
 from tayori.programs.explain.known import case
-from tayori.programs.explain.notes import phrase
+from tayori.programs.explain.notes import note
 from tayori.programs.explain.values import Remedy
 from tayori.programs.history.record import Decision, Failed
 from tayori.programs.language import N_, Language
@@ -85,7 +85,7 @@ async def reasons(
         why += _relay_causes(refusal, situation, built, say)
         mends += _relay_remedies(refusal, situation, built, services, say)
     elif found:
-        fields = _fields(refusal, situation)
+        fields = _fields(refusal, situation, say)
         why.append(say(found.cause, **fields))
         mends += [
             Remedy(say(text, **fields), (_at(built.settings, name) or name) if name else by.place)
@@ -108,7 +108,7 @@ def _relay_causes(refusal: Decision, situation: Situation, built: Built, say: La
         out.append(say(LOGGED_IN, login=situation.login))
     elif situation.failed:
         last = situation.failed[-1]
-        out.append(say(FAILED, method=last.method, user=last.username or "?", why=last.why))
+        out.append(say(FAILED, method=last.method, user=last.username or "?", why=say.told(last.why)))
     else:
         out.append(_no_login(situation, built, say))
     return out
@@ -186,7 +186,7 @@ def _asked_before(refusal: Decision, restriction: str) -> bool:
     return any(one.restriction == restriction for one in refusal.asked)
 
 
-def _fields(refusal: Decision, situation: Situation) -> dict[str, object]:
+def _fields(refusal: Decision, situation: Situation, say: Language) -> dict[str, object]:
     by = refusal.by
     assert by is not None
     about = named(refusal.reply) or refusal.about
@@ -196,8 +196,8 @@ def _fields(refusal: Decision, situation: Situation) -> dict[str, object]:
         "login": situation.login,
         "client": situation.client,
         "argument": by.argument,
-        "found": phrase(by.found or "-"),
-        "looked_up": phrase(by.looked_up or by.argument or refusal.about),
+        "found": note(by.found or "-", say),
+        "looked_up": note(by.looked_up or by.argument or refusal.about, say),
     }
 
 

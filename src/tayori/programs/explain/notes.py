@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-from tayori.config.lint.finding import Phrase
 from tayori.programs.language import N_, Language
 
 NOTES = (
@@ -46,14 +45,5 @@ def note(text: str, say: Language) -> str:
     for shape, template in SHAPES:
         found = shape.fullmatch(text)
         if found is not None:
-            return say(template, **found.groupdict())
-    return text
-
-
-def phrase(text: str) -> str:
-    """The note as a Phrase, for a template that is filled in later."""
-    for shape, template in SHAPES:
-        found = shape.fullmatch(text)
-        if found is not None:
-            return Phrase(template, **found.groupdict())
-    return text
+            return say(template, **{name: say.told(value) for name, value in found.groupdict().items()})
+    return say.told(text)

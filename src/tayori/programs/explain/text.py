@@ -160,7 +160,7 @@ def shown(lookup: Lookup, say: Language) -> str:
     place = f"  [{lookup.place}]" if lookup.place else ""
     if lookup.failed:
         return say("{name}{table}: {key} could not be looked up: {value}", name=name, table=table, key=lookup.key,
-                   value=lookup.value)  # fmt: skip
+                   value=say.told(lookup.value))  # fmt: skip
     return f"{name}{table}: {lookup.key} → {lookup.value}{place}"
 
 
@@ -179,7 +179,7 @@ def _rewriting(found: Explanation, say: Language) -> Iterator[str]:
 
 def _route(route: Route, say: Language) -> Iterator[str]:
     if route.trouble:
-        yield say("<{address}> cannot be resolved now: {why}", address=route.address, why=route.trouble)
+        yield say("<{address}> cannot be resolved now: {why}", address=route.address, why=say.told(route.trouble))
         return
     yield say("Delivery to <{address}>", address=route.address)
     yield "  " + say("class: {kind}", kind=say(KINDS.get(route.kind, route.kind)))
@@ -195,7 +195,11 @@ def _route(route: Route, say: Language) -> Iterator[str]:
         rights = READ_AS if target.status == "read" else RUN_AS if target.where.startswith("|") else OWNER
         more = [say(rights, owner=target.owner)] if target.owner else []
         more += [say(SENT_BY, sender=target.sender)] if target.sender is not None else []
-        told = say(TARGETS[target.status], address=target.address, where=target.where)
+        told = say(
+            TARGETS[target.status],
+            address=target.address,
+            where=say.told(target.where) if target.status in ("deferred", "bounced") else target.where,
+        )
         yield f"  {told}{f' ({more[0]})' if more else ''}"
 
 
@@ -208,9 +212,9 @@ def _destination(one: Destination, say: Language) -> Iterator[str]:
         where = f"[{host.address}]:{host.port}" if host.port else f"[{host.address}]"
         yield f"    {mx}{name}{where if host.address else say('(not tried)')}".rstrip()
         if host.trouble:
-            yield f"      {host.trouble}"
+            yield f"      {say.told(host.trouble)}"
     if one.trouble:
-        yield "    " + say(RETURNS if one.status == "bounced" else WAITS, why=one.trouble)
+        yield "    " + say(RETURNS if one.status == "bounced" else WAITS, why=say.told(one.trouble))
 
 
 def _content(content: Content, say: Language) -> Iterator[str]:

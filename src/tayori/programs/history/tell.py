@@ -64,7 +64,7 @@ def story(record: Record, outcomes: Sequence[Outcome], say: Language) -> Iterato
         yield "  " + ", ".join(facts)
     for failed in record.failed:
         yield "  " + say("login failed: {method} as {user}: {why}", method=failed.method,
-                         user=failed.username or "?", why=failed.why)  # fmt: skip
+                         user=failed.username or "?", why=say.told(failed.why))  # fmt: skip
     if record.sender is not None:
         size = say(", {size} bytes", size=record.size) if record.size else ""
         yield "  " + say("from <{sender}>{size}", sender=record.sender, size=size)
