@@ -40,7 +40,8 @@ SYSTEM = (
     N_("No route to host"), N_("Too many open files"), N_("Input/output error"), N_("Directory not empty"),
     N_("timed out"), N_("File name too long"), N_("Too many levels of symbolic links"),
     N_("Name or service not known"), N_("Temporary failure in name resolution"),
-    N_("Connect call failed ({where})"), N_("[Errno {number}] {why}: '{path}'"), N_("[Errno {number}] {why}"), N_("unable to open database file"),
+    N_("Connect call failed ({where})"),
+    N_("[Errno {number}] {why}: '{path}'"), N_("[Errno {number}] {why}"), N_("unable to open database file"),
     N_("file is not a database"), N_("database is locked"), N_("attempt to write a readonly database"),
 )  # fmt: skip
 """What the system says (strerror) and how Python puts it; known by their shape."""
