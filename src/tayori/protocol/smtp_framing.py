@@ -55,6 +55,8 @@ class Framing:
         self._dropped = 0
         self._overflow = False
         self._bare = False
+        # whether the piece before ended in a lone dot, whose line end is still to come
+        self._lone = False
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came."""
@@ -116,6 +118,7 @@ class Framing:
         self._dropped = 0
         self._overflow = False
         self._bare = False
+        self._lone = False
 
     def take_raw(self, most: int) -> bytes:
         """Up to `most` bytes of what has come, as they came (BDAT)."""
@@ -197,13 +200,14 @@ class Framing:
         text = raw.replace(b"\r\n", b"\n")
         if self.stray_cr and b"\r" in text:
             text = text.replace(b"\r", b" ")
+        lone, self._lone = self._lone, text.endswith(b"\n.") or (not self._dropped and text == b".")
         if not self._dropped and text.startswith(b"."):
             text = _LONE_DOT.sub(b"", b"\n" + text)[1:]
             if text.startswith(b"."):
                 text = text[1:]
         if b"\n." in text:
             text = _LONE_DOT.sub(b"", text).replace(b"\n.", b"\n")
-        return text
+        return text[1:] if lone and text.startswith(b"\n") else text
 
 
 def _before_crs(buffer: bytearray, at: int) -> int:

@@ -181,3 +181,27 @@ def test_a_dot_that_ends_nothing_is_left_out(sent: bytes, kept: bytes) -> None:
     framing.feed(sent + b"\r\n.\r\n")
     body = framing.body()
     assert body is not None and body.content == kept
+
+
+def test_a_lone_dot_between_two_pieces() -> None:
+    for lines in (
+        b"x" * 40 + b"\n.\nfoo",
+        (b"x" * 40 + b"\n.\n.\r\n..\n") * 3,
+        b".\n" * 60 + b"foo",
+        b".\n.\r\n" * 50,
+    ):
+        whole = Framing("normalize")
+        whole.start_body(0)
+        whole.feed(lines + b"\r\n.\r\n")
+        body = whole.body()
+        for at in range(1, len(lines)):
+            framing = Framing("normalize")
+            framing.start_body(0)
+            taken = b""
+            for part in (lines[:at], lines[at:], b"\r\n", b".\r\n"):
+                framing.feed(part)
+                found = framing.body()
+                if found is None and framing.pending() > 2 * TAIL:
+                    taken += framing.take()
+            assert found is not None and body is not None and found.content is not None
+            assert taken + found.content == body.content, at
