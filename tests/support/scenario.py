@@ -351,6 +351,9 @@ def deliveries(log: str, places: dict[str, str]) -> list[str]:
 def settled(log: str) -> bool:
     """Whether every message that the log speaks of is delivered, returned, deferred, held or dropped."""
     ids = set(re.findall(r" postfix/cleanup\[\d+\]: (\w+): (?:resent-)?message-id=", log))
+    # those born of others, named before cleanup speaks of them
+    ids |= set(re.findall(r" postfix/bounce\[\d+\]: .* notification: (\w+)$", log, re.MULTILINE))
+    ids |= set(re.findall(r"status=sent \(forwarded as (\w+)\)", log))
     for qid in ids:
         if re.search(rf": {qid}: (removed|hold:|discard:|reject:|milter-|queue file size limit exceeded)", log):
             continue

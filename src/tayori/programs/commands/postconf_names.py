@@ -40,7 +40,7 @@ def of_services(entries: Iterable[Entry]) -> list[str]:
             limited = suffix == "_time_limit"
             if entry.command in (WITH_TIME_LIMIT if limited else AGENTS):
                 found[entry.name + suffix] = None
-    return [name for name in found if name not in PARAMETERS]
+    return list(found)
 
 
 class Names:

@@ -36,8 +36,9 @@ from tayori.programs.history.record import Decision
 from tayori.programs.history.trail import about_command
 from tayori.programs.language import N_, Language
 from tayori.queue.model import Attributes, Message, Recipient
+from tayori.rewrite.cleanup import Incoming
 from tayori.rewrite.probe_sender import Nobody
-from tayori.rewrite.results import Cleaned, Deferred, Resolved
+from tayori.rewrite.results import Cleaned, Deferred, Resolved, Rewritten
 
 ASSUMED_LOGIN = N_("You may not ask the password back ends yourself: the login {login} is taken as good.")
 NO_LOGIN = N_("The login {login} is left out: this service offers no AUTH to such a client.")
@@ -152,16 +153,27 @@ class Explainer:
     async def _routes(self, cleaned: Cleaned, play: Play) -> list[Route]:
         """Of the recipients, then of the copies that aliases send on, which are mails of their own."""
         routes = [await self._route(one.address, one.original, cleaned, play) for one in cleaned.recipients]
-        seen = {route.address.lower() for route in routes}
+        sent: set[str] = set()
         for route in routes:
             for target in route.targets:
-                if target.status != "forwarded" or target.address.lower() in seen or len(routes) >= MOST_ROUTES:
+                if target.status != "forwarded" or target.address.lower() in sent or len(routes) >= MOST_ROUTES:
                     continue
-                seen.add(target.address.lower())
+                sent.add(target.address.lower())
                 sender = cleaned.sender if target.sender is None else target.sender
-                copy = msgspec.structs.replace(cleaned, sender=sender, filter="")
-                routes.append(await self._route(target.address, target.address, copy, play))
+                copy = await self._copy(sender, target.address)
+                seen = {one.address.lower() for one in routes}
+                for one in copy.recipients:
+                    if one.address.lower() not in seen:
+                        routes.append(await self._route(one.address, one.original, copy, play))
         return routes
+
+    async def _copy(self, sender: str, recipient: str) -> Cleaned:
+        """A mail that is sent on, as cleanup takes it in anew."""
+        whole = (Rewritten(recipient, recipient),)
+        copy = await self.house.cleanup.clean(
+            Incoming(sender, whole, b"\n", remote=True, now=0, queue_id="0", internal=True)
+        )
+        return copy if copy.recipients else msgspec.structs.replace(copy, recipients=whole)
 
     async def _route(self, address: str, original: str, cleaned: Cleaned, play: Play) -> Route:
         mark = len(self.tables.heard)
