@@ -98,6 +98,10 @@ class Place:
         return ["unshare", "-m", "sh", "-ec", mounts + 'ulimit -n 1024; exec "$@"', "sh"]
 
 
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$0000000000000000000000"
+"""Fits no password."""
+
+
 class TayoriRuns:
     """Runs scenarios against tayori, one after the other. `more`: settings beside the scenarios' own."""
 
@@ -132,6 +136,8 @@ class TayoriRuns:
         if os.geteuid() == 0 and not mail_owner_exists():
             base["tayori_single_user"] = "yes"
         self.place.prepare(scenario, base)
+        # a back end that needs no extra: without one no AUTH is offered, and XCLIENT's LOGIN= is not explained
+        (self.place.etc / "accounts").write_text(f"nobody:{{ARGON2ID}}{HASH}\n")
         master = "127.0.0.1:@PORT@ inet n - n - - smtpd\n".replace("@PORT@", self.place.places["PORT"])
         (self.place.etc / "master.cf").write_text(master + scenario.services(self.place.places))
         with self.place.names(scenario):
