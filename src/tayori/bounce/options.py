@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tayori.config.settings import Settings
 from tayori.rewrite.form import Form
+from tayori.rewrite.headerfix import named
 
 NAME = "Mail Delivery System"
 
@@ -16,7 +17,7 @@ class BounceOptions:
     """`warning` and `lifetime` are seconds; `size_limit` is bytes, 0 for none; addresses are complete."""
 
     hostname: str = "localhost"
-    reporter: str = "Mail Delivery System <MAILER-DAEMON@localhost>"
+    reporter: str = f"{NAME} <MAILER-DAEMON@localhost>"
     """The From of a report."""
     mail_name: str = "Postfix"
     size_limit: int = 50_000
@@ -37,7 +38,6 @@ class BounceOptions:
         hostname = settings.text("myhostname")
         origin = settings.text("myorigin")
         daemon = Form(settings).envelope("MAILER-DAEMON")
-        obsolete = settings.text("header_from_format") == "obsolete"
         written: dict[str, str] = {}
 
         def complete(name: str, domain: str) -> str:
@@ -48,7 +48,7 @@ class BounceOptions:
 
         return cls(
             hostname=hostname,
-            reporter=f"{daemon} ({NAME})" if obsolete else f"{NAME} <{daemon}>",
+            reporter=named(daemon, NAME, settings.text("header_from_format") == "obsolete"),
             mail_name=settings.text("mail_name"),
             size_limit=settings.number("bounce_size_limit"),
             double_bounce=complete("double_bounce_sender", hostname),

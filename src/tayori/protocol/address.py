@@ -231,7 +231,12 @@ def quote_local(local: str) -> str:
     """The local part as it stands on the wire: quoted when it is no dot-atom (RFC 5321 4.1.2)."""
     if _ATOM.match(local) or (not local.isascii() and _ATOM_UTF8.match(local)):
         return local
-    return '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return quoted_string(local)
+
+
+def quoted_string(text: str) -> str:
+    """In double quotes, with a backslash before those inside and before each backslash (RFC 5322 3.2.4)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @lru_cache(2048)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tayori.protocol.address import quote
+from tayori.protocol.address import quote, quoted_string
 
 FOLD_AT = 70
 _BLANK = " \t\r\n\v\f"
@@ -199,7 +199,7 @@ def _word(token: Token) -> str:
     if token.kind == _NAMED:
         return ": "
     if token.kind == "q":
-        return '"' + token.text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return quoted_string(token.text)
     return token.text
 
 

@@ -19,30 +19,30 @@ class Form:
     """Rewrites to standard form, as main.cf says."""
 
     def __init__(self, settings: Settings) -> None:
-        self.myorigin = settings.text("myorigin")
+        completes = settings.flag("append_at_myorigin")
+        self._origin = settings.text("myorigin") if completes else ""
         self._mydomain = settings.text("mydomain")
         self._bang = settings.flag("swap_bangpath")
         self._percent = settings.flag("allow_percent_hack")
-        self._at_myorigin = settings.flag("append_at_myorigin")
         self._dot_mydomain = settings.flag("append_dot_mydomain")
         self._remote = settings.text("remote_header_rewrite_domain")
+        self._remote_origin = self._remote if completes else ""
 
     def envelope(self, address: str) -> str:
         """The form used for envelope addresses and for headers of local clients; "" stays ""."""
         local, at, domain = address.rpartition("@")
         if at and local and "." in domain and domain[-1] != "." and local[0] != "@":
             return address
-        return self._rewrite(address, self.myorigin if self._at_myorigin else "", self._mydomain)
+        return self._rewrite(address, self._origin, self._mydomain, _SIGNS)
 
     def header(self, address: str, remote: bool, signs: str = _SIGNS) -> str:
         """The form in a header; for a remote client only completed, with remote_header_rewrite_domain. `signs`: those
         of `@!%` that stand outside of quotes."""
-        if not remote:
-            origin = self.myorigin if self._at_myorigin else ""
-            return self._rewrite(address, origin, self._mydomain, signs)
-        return self._rewrite(address, self._remote if self._at_myorigin else "", self._remote, signs)
+        if remote:
+            return self._rewrite(address, self._remote_origin, self._remote, signs)
+        return self._rewrite(address, self._origin, self._mydomain, signs)
 
-    def _rewrite(self, address: str, origin: str, parent: str, signs: str = _SIGNS) -> str:
+    def _rewrite(self, address: str, origin: str, parent: str, signs: str) -> str:
         if not address or (address == "@" and "@" in signs):
             return ""
         if address[0] == "@":
@@ -79,3 +79,9 @@ class Form:
             inner, _, domain = local.rpartition("%")
             return inner, domain
         return None
+
+
+def local_domain(settings: Settings) -> str:
+    """The domain of a local name without one, as trivial-rewrite(8) resolves it: $myorigin, but $myhostname where
+    append_at_myorigin = no."""
+    return settings.text("myorigin" if settings.flag("append_at_myorigin") else "myhostname")

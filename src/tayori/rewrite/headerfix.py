@@ -12,7 +12,7 @@ from datetime import datetime
 from email.utils import formatdate
 
 from tayori.config.settings import Settings
-from tayori.protocol.address import quote
+from tayori.protocol.address import quote, quoted_string
 from tayori.protocol.address_list import addresses, parse, written
 from tayori.protocol.headers import Field, bounded, field
 from tayori.protocol.received import rfc5322_date
@@ -114,11 +114,7 @@ class HeaderFix:
         address = quote(sender) if sender else "MAILER-DAEMON"
         if not full_name:
             return address
-        if self._obsolete:
-            return f"{address} ({full_name})"
-        if not _PHRASE.match(full_name):
-            full_name = '"' + full_name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return f"{full_name} <{address}>"
+        return named(address, full_name, self._obsolete)
 
     def trimmed(self, header: list[Field]) -> list[Field]:
         """Fields longer than header_size_limit lose the lines that begin beyond it."""
@@ -164,6 +160,15 @@ class HeaderFix:
         if same:
             return one
         return Field(one.name, written(label, items).encode("utf-8", "surrogateescape"))
+
+
+def named(address: str, full_name: str, obsolete: bool) -> str:
+    """The value of a From field with a name; `obsolete`: in the form of header_from_format = obsolete."""
+    if obsolete:
+        return f"{address} ({full_name})"
+    if not _PHRASE.match(full_name):
+        full_name = quoted_string(full_name)
+    return f"{full_name} <{address}>"
 
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"

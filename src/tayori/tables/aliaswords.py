@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from tayori.protocol.address import quoted_string
 from tayori.protocol.address_list import Token, tokens
 
 _ASIDE = r'\s\x00-\x1f()<>,;:\[\]"\\!%|\x7f'
@@ -47,7 +48,7 @@ def joined(found: list[Token], quotes: bool) -> str:
         if apart:
             out.append(" ")
         if quotes and (token.kind == "q" or (token.kind == "w" and not _OPERATORS.isdisjoint(token.text))):
-            out.append('"' + token.text.replace("\\", "\\\\").replace('"', '\\"') + '"')
+            out.append(quoted_string(token.text))
         elif quotes and token.kind == "l":
             out.append(token.text.replace("\\", "\\\\"))
         else:

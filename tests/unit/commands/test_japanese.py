@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 import tayori
+from support import login_server
 from support.english import english
 from support.ports import free_port
 from support.server import Server
 from tayori.programs import main
-from tayori.programs.commands import certificate, init
+from tayori.programs.commands import init
 from tayori.programs.commands.arguments import Arguments
 from tayori.programs.language import ENGLISH, N_, Language, choose, prefer
 from tayori.programs.msgids import PEERS, template
@@ -308,20 +309,8 @@ def test_init_writes_the_same_settings_in_both_languages(tmp_path: Path, yes: bo
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    root = tmp_path_factory.mktemp("ja")
-    (root / "conf").mkdir()
-    certificate.make(root / "conf" / "tls.pem", ("localhost",))
-    main_cf = {
-        "mynetworks": "192.0.2.0/24",
-        "smtpd_sasl_auth_enable": "yes",
-        "smtpd_tls_security_level": "may",
-        "smtpd_tls_chain_files": str(root / "conf" / "tls.pem"),
-        "relayhost": "[127.0.0.1]:1",
-    }
-    made = Server(root, main_cf, files={"sasl/smtpd.conf": "pwcheck_method: accounts\nmech_list: plain login\n"})
-    made.command("user", "add", "--stdin", "-c", str(made.conf), "taro", stdin="secret-1\n", check=True)
-    with made:
-        yield made
+    with login_server.made(tmp_path_factory.mktemp("ja")) as running:
+        yield running
 
 
 def test_a_running_server(server: Server) -> None:

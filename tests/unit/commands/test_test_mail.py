@@ -7,30 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from support import login_server
 from support.server import Server
 from tayori.config.settings import Settings
 from tayori.config.system import System
-from tayori.programs.commands import certificate, test_mail
+from tayori.programs.commands import test_mail
 from tayori.programs.commands.refusals import explain
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    root = tmp_path_factory.mktemp("t")
-    (root / "conf").mkdir()
-    certificate.make(root / "conf" / "tls.pem", ("localhost",))
-    main = {
-        "mynetworks": "192.0.2.0/24",
-        "smtpd_sasl_auth_enable": "yes",
-        "smtpd_tls_security_level": "may",
-        "smtpd_tls_auth_only": "yes",
-        "smtpd_tls_chain_files": str(root / "conf" / "tls.pem"),
-        "relayhost": "[127.0.0.1]:1",
-    }
-    made = Server(root, main, files={"sasl/smtpd.conf": "pwcheck_method: accounts\nmech_list: plain login\n"})
-    made.command("user", "add", "--stdin", "-c", str(made.conf), "taro", stdin="secret-1\n", check=True)
-    with made:
-        yield made
+    with login_server.made(tmp_path_factory.mktemp("t")) as running:
+        yield running
 
 
 def said(server: Server, *words: str, stdin: str = "") -> tuple[int, str]:

@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from tayori.config.lint import fatal_findings, lint, read_source
+from tayori.config.lint import Finding, fatal_findings, lint, read_source
 from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
@@ -36,9 +36,9 @@ def _tell(text: str) -> None:
     print(f"tayori: {text}", file=sys.stderr, flush=True)
 
 
-def vet(settings: Settings, services: tuple[Service, ...], say: Language = ENGLISH) -> list[str]:
+def lines_of(findings: Iterable[Finding], say: Language) -> list[str]:
     """What forbids to start, as lines for a person."""
-    found = ((finding.origin, *say.finding(finding)) for finding in fatal_findings(settings, services))
+    found = ((finding.origin, *say.finding(finding)) for finding in findings)
     return [
         say("{place}: {title}. {meaning} {mend}", place=place, title=title, meaning=meaning, mend=mend).strip()
         for place, title, meaning, mend in found
@@ -53,8 +53,9 @@ def start(argv: list[str]) -> int:
     refused: list[str] = []
 
     def vetted(settings: Settings, services: tuple[Service, ...]) -> list[str]:
-        refused[:] = vet(settings, services, say)
-        return vet(settings, services)  # the log stays English
+        found = fatal_findings(settings, services)
+        refused[:] = lines_of(found, say)
+        return lines_of(found, ENGLISH)  # for the log
 
     def announce(where: str) -> None:
         _tell(say("serving on {where}", where=where))
@@ -147,7 +148,7 @@ def reload(argv: list[str]) -> int:
 
         try:
             services = tuple(read_services(settings))
-            refused = vet(settings, services, say)
+            refused = lines_of(fatal_findings(settings, services), say)
             if not refused:
                 # as the master does before it lets go of what runs: here a person sees why not
                 smtpd_services(furnish(settings, services, verify=True))

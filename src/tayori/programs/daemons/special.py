@@ -29,6 +29,7 @@ from tayori.queue.content import Content
 from tayori.queue.model import Attributes, Recipient
 from tayori.rewrite.aliases import Aliases, Command, File, Include, Loop, Refused, Source
 from tayori.rewrite.aliases import Target as Leaf
+from tayori.rewrite.form import local_domain
 from tayori.rewrite.keys import Finder
 from tayori.rewrite.results import Deferred
 from tayori.tables.maps import Maps
@@ -113,8 +114,7 @@ class Special:
             Command: settings.items("allow_mail_to_commands"),
             File: settings.items("allow_mail_to_files"),
         }
-        # as trivial-rewrite(8) resolves a name without a domain
-        self._domain = settings.text("myorigin" if settings.flag("append_at_myorigin") else "myhostname")
+        self._domain = local_domain(settings)
         self._host = safe_host(settings.text("myhostname"))
         headers = settings.items("prepend_delivered_header")
         self._delivered_to = {Command: "command" in headers, File: "file" in headers}

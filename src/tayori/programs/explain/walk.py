@@ -184,7 +184,7 @@ class Explainer:
         chosen = play.intake.forced.filter or cleaned.filter
         moved = ""
         if not chosen and self._ways_out.active and self.house.program(found.transport) == "local":
-            way = await self._ways_out.find(Recipient(1, address, original), found, cleaned.sender)
+            way = await self._ways_out.find(Recipient(1, address, original), found, cleaned.sender, cleaned.content)
             if isinstance(way, Deferred):
                 return Route(address, original, "", "", "", "", trouble=way.why)
             if isinstance(way, Forward):

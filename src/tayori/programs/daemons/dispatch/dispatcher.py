@@ -20,7 +20,6 @@ import msgspec
 from tayori.delivery.discard import discard
 from tayori.delivery.error import error, retry
 from tayori.delivery.outcome import DeferredDelivery, Delivered, DeliveryOutcome
-from tayori.delivery.trace_headers import loops
 from tayori.programs.daemons.dispatch.ended import STATUS, Ended, Told, Work, log_line
 from tayori.programs.daemons.dispatch.mailboxes import Mailboxes, repeated
 from tayori.programs.daemons.dispatch.members import Members
@@ -30,7 +29,7 @@ from tayori.programs.daemons.dispatch.status_filter import StatusFilter
 from tayori.programs.daemons.dispatch.ways_out import Forward, WaysOut
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
-from tayori.protocol.address import logged, quote
+from tayori.protocol.address import logged
 from tayori.queue.content import weight
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import ContentLost, Message, QueueBroken, QueueFull, Recipient, Settlement, Stored
@@ -299,9 +298,8 @@ class Dispatcher:
             if program == "local" and self._nobody(recipient.address):
                 ended.append(Ended(recipient, DISCARDED, "qmgr"))
                 continue
-            # what came here before is returned by the local delivery, whatever ways out there are
-            if program == "local" and self._ways_out is not None and not _loops(work, recipient):
-                way = await self._ways_out.find(recipient, resolved, work.message.sender)
+            if program == "local" and self._ways_out is not None:
+                way = await self._ways_out.find(recipient, resolved, work.message.sender, work.header)
                 if isinstance(way, Deferred):
                     ended.append(
                         Ended(recipient, DeferredDelivery(f"table unavailable: {way.why}", "4.3.0"), "local")
@@ -360,10 +358,6 @@ def _plain(end: Ended) -> bool:
     """Whether this recipient has it, and nothing else has to be done about that."""
     delivered = isinstance(end.outcome, Delivered) and not end.part and not end.forwards
     return delivered and "SUCCESS" not in end.recipient.notify
-
-
-def _loops(work: Work, recipient: Recipient) -> bool:
-    return loops(work.header, quote(recipient.address))
 
 
 def _at_once(recipient: Recipient, resolved: Resolved, program: str) -> Ended:

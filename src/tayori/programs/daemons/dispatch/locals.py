@@ -26,6 +26,7 @@ from tayori.protocol.address import quote, split
 from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Address, Aliases, Command, File, Include, Loop, Refused, Source, User
 from tayori.rewrite.aliases import Target as Leaf
+from tayori.rewrite.form import local_domain
 from tayori.rewrite.keys import Finder
 from tayori.rewrite.results import Deferred
 from tayori.tables.registry import Tables
@@ -52,8 +53,7 @@ class Locals:
         self._command = MailboxCommand(settings, tables)
         self._looks = bool(settings.items("forward_path"))
         self._host = safe_host(settings.text("myhostname"))
-        # as trivial-rewrite(8) resolves a name without a domain
-        self._domain = settings.text("myorigin" if settings.flag("append_at_myorigin") else "myhostname")
+        self._domain = local_domain(settings)
         self._delivered_to = "file" in settings.items("prepend_delivered_header")
         self._original = settings.flag("enable_original_recipient")
         self._frozen = settings.flag("frozen_delivered_to")

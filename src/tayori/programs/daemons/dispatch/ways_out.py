@@ -13,8 +13,9 @@ import msgspec
 
 from tayori.config.settings import Settings
 from tayori.delivery.passwd import LookupFailed, Users
+from tayori.delivery.trace_headers import loops
 from tayori.programs.daemons.member import MAILBOX
-from tayori.protocol.address import split
+from tayori.protocol.address import quote, split
 from tayori.queue.model import Recipient
 from tayori.rewrite.aliases import Aliases
 from tayori.rewrite.keys import Finder
@@ -53,9 +54,12 @@ class WaysOut:
         self._users = Users.configured(settings)
 
     async def find(
-        self, recipient: Recipient, resolved: Resolved, sender: str
+        self, recipient: Recipient, resolved: Resolved, sender: str, header: bytes = b""
     ) -> tuple[Recipient, Resolved] | Forward | Deferred:
-        """The recipient and route as they are, or as these parameters change them."""
+        """The recipient and route as they are, or as these parameters change them. Of the `header` only Delivered-To
+        counts: a mail that was at this address before is left to the local delivery, which returns it."""
+        if loops(header, quote(recipient.address)):
+            return recipient, resolved
         local, domain = split(recipient.address)
         if recipient.member not in ("", MAILBOX):
             return recipient, resolved
