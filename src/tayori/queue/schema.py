@@ -1,12 +1,15 @@
 """The queue's tables: one schema for every engine.
 
 `message.owner` is the worker that holds it (NULL: nobody, so that any may claim it); `due` is the time of
-the next attempt in seconds since the epoch; `content.body` is absent for messages kept in a content file.
+the next attempt in seconds since the epoch; `hold` is 0, 1 (on hold) or DOOMED; `content.body` is absent for
+messages kept in a content file.
 """
 
 from __future__ import annotations
 
 VERSION = 1
+DOOMED = 2
+"""`message.hold` of a message that was deleted while a worker had it: it goes as soon as nobody has it."""
 
 STATEMENTS = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",

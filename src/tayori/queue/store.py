@@ -217,6 +217,7 @@ class Store:
             return True
         if settlement.release:
             db.execute("UPDATE message SET owner = NULL, due = ? WHERE number = ?", (row[0], number))
+            return bool(_delete_doomed(db, "number = ?", number))
         return False
 
     def forget_files(self, numbers: Iterable[int]) -> None:
@@ -263,16 +264,18 @@ class Store:
         """Free what dead workers have owned: those with a number less than `below` that are not `living`; how many
         messages that were. A worker started later has a greater number: it may be at work already."""
         marks = ",".join(str(int(owner)) for owner in living) or "-1"
-        with self.transaction() as db:
-            return db.execute(
-                f"UPDATE message SET owner = NULL WHERE owner < ? AND owner NOT IN ({marks})",  # noqa: S608
-                (below,),
-            ).rowcount
+        return self._free(f"owner < ? AND owner NOT IN ({marks})", below)
 
     def release_owner(self, owner: int) -> int:
         """Free what one worker still owns; how many messages."""
+        return self._free("owner = ?", owner)
+
+    def _free(self, which: str, value: int) -> int:
         with self.transaction() as db:
-            return db.execute("UPDATE message SET owner = NULL WHERE owner = ?", (owner,)).rowcount
+            freed = db.execute(f"UPDATE message SET owner = NULL WHERE {which}", (value,)).rowcount  # noqa: S608
+            gone = _delete_doomed(db)
+        self.forget_files(gone)
+        return freed
 
     def recover(self) -> tuple[int, int]:
         """At start, nobody else running: free everything, drop content files no row names.
@@ -307,7 +310,8 @@ class Store:
     def page(self, after: int, limit: int) -> list[tuple[Message, bool]]:
         """Messages with number > `after` in order, each with whether a worker holds it; for listings."""
         rows = self._db.execute(
-            schema.SELECT_MESSAGES + " WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
+            schema.SELECT_MESSAGES + " WHERE number > ? AND hold <> ? ORDER BY number LIMIT ?",
+            (after, schema.DOOMED, limit),
         ).fetchall()
         return [(self._message(row), row[5] is not None) for row in rows]
 
@@ -321,19 +325,21 @@ class Store:
         return int(self._db.execute("SELECT COUNT(*) FROM message").fetchone()[0])
 
     def delete(self, number: int) -> bool:
-        """Delete a message that no worker holds; False when it is gone or held by one."""
+        """Delete a message; False when it is gone. One that a worker holds goes when the attempts under way end, and
+        is not tried again."""
         with self.transaction() as db:
-            row = db.execute("SELECT owner FROM message WHERE number = ?", (number,)).fetchone()
-            if row is None or row[0] is not None:
-                return False
-            delete_all(db, [number])
-        self.forget_files([number])
-        return True
+            found = db.execute("UPDATE message SET hold = ? WHERE number = ?", (schema.DOOMED, number)).rowcount > 0
+            gone = _delete_doomed(db, "number = ?", number)
+        self.forget_files(gone)
+        return found
 
     def set_hold(self, number: int, hold: bool) -> bool:
         """Put on hold or release; False when it is gone."""
         with self.transaction() as db:
-            return db.execute("UPDATE message SET hold = ? WHERE number = ?", (int(hold), number)).rowcount > 0
+            changed = db.execute(
+                "UPDATE message SET hold = ? WHERE number = ? AND hold <> ?", (int(hold), number, schema.DOOMED)
+            )
+            return changed.rowcount > 0
 
     def make_due(self, now: float, number: int | None = None, site: str = "") -> int:
         """Let one, all, or a site's deferred messages be tried now; how many."""
@@ -428,6 +434,17 @@ def insert_rows(db: sqlite3.Connection, statement: str, rows: list[tuple[Any, ..
     for at in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[at : at + ROWS_AT_ONCE]
         db.execute(f"{head} VALUES {','.join([marks] * len(some))}", tuple(chain.from_iterable(some)))
+
+
+def _delete_doomed(db: sqlite3.Connection, which: str = "1", *values: int) -> list[int]:
+    """Delete what shall go and nobody holds; the numbers."""
+    found = db.execute(
+        f"SELECT number FROM message WHERE owner IS NULL AND hold = {schema.DOOMED} AND {which}",  # noqa: S608
+        values,
+    ).fetchall()
+    numbers = [row[0] for row in found]
+    delete_all(db, numbers)
+    return numbers
 
 
 def delete_all(db: sqlite3.Connection, numbers: list[int]) -> None:

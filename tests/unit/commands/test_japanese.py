@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -351,6 +352,16 @@ def test_the_letter_is_japanese_and_well_formed(server: Server) -> None:
     assert "charset=utf-8" in text and JAPANESE.search(text.partition("\n\n")[2])
 
 
+def _refused(server: Server) -> None:
+    """A refusal that history knows of: it is written a little later than the client has its answer."""
+    assert server.send("a@b.example", "nobody-here@mail.example.com", "Subject: x\r\n\r\nx\r\n")[:1] == "5"
+    for _ in range(100):
+        if server.command("why", "last", "-c", str(server.conf)).returncode == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError("history never had the refusal")
+
+
 @pytest.mark.parametrize(
     "words",
     [("check",), ("find",), ("why", "last"), ("trace", "taro@mail.example.com"),
@@ -359,6 +370,7 @@ def test_the_letter_is_japanese_and_well_formed(server: Server) -> None:
 )  # fmt: skip
 def test_the_locale_does_not_change_what_machines_read(server: Server, words: tuple[str, ...]) -> None:
     command = (*words, "--json", "-c", str(server.conf))
+    _refused(server)
     plain = server.command(*command).stdout
     server.env = {**(server.env or os.environ), "LC_ALL": "ja_JP.UTF-8"}
     try:

@@ -192,11 +192,25 @@ def test_text_that_was_no_utf8_can_be_kept(store: Store) -> None:
     assert found is not None and found.sender == found.attributes.message_id == found.recipients[0].reason == "<�@x>"
 
 
-def test_delete_spares_what_a_worker_holds(store: Store) -> None:
-    keep(store, message(1), owner=3)
-    assert not store.delete(1) and not store.delete(2)
-    store.release_owner(3)
-    assert store.delete(1) and store.count() == 0
+def test_delete_waits_for_the_worker_that_holds_it(store: Store) -> None:
+    """Deleted is deleted, whoever has it: gone from listings at once, from the queue when that worker lets go or dies,
+    and nothing brings it back."""
+    later = Recipient(1, "c@d.example", attempts=1, due=9000.0)
+    keep(store, message(1), message(2), message(3, b"x" * (FILE_THRESHOLD + 1)), message(4), owner=3)
+    keep(store, message(5))
+    assert store.delete(5) and not store.delete(5) and not store.delete(6)
+    for number in (1, 2, 3):
+        assert store.delete(number)
+        assert not store.set_hold(number, False)
+    assert [m.number for m, _ in store.page(0, 9)] == [4]
+    assert store.count() == 4
+    store.apply([], [Settlement(1, later=(later,), release=False)], 3)
+    assert store.has_row(1)
+    assert store.apply([], [Settlement(1, later=(later,))], 3) == [1]
+    assert not store.has_row(1)
+    assert store.release_owner(3) == 3
+    assert store.count() == 1 and list(store.content_folder.iterdir()) == []
+    assert [m.number for m in store.claim(2000.0, 9, 4)] == [4]
 
 
 def test_pages(store: Store) -> None:

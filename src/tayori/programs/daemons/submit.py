@@ -290,7 +290,8 @@ class Submit:
         """postsuper -r: addresses are resolved anew at each attempt here, so an attempt now is all it takes."""
 
         async def act(number: int) -> bool:
-            return await self._queue.call(lambda store: store.make_due(time.time(), number)) > 0
+            await self._queue.call(lambda store: store.make_due(time.time(), number))
+            return await self._queue.call(lambda store: store.has_row(number))
 
         answer = await self._each(request, uid, act)
         self._dispatcher.wake()
