@@ -405,3 +405,54 @@ GENERATED_LINES: list[list[str]] = [
     ["-Me", "smtp/inet=smtp inet n - n - - smtpd"], ["-M#", "*/unix"], ["-MX", "smtp/inet"],
     ["-Fe", "*/inet/chroot=n"], ["-Pe", "*/unix/foo=new"], ["-PX", "*/*/foo"],
 ]  # fmt: skip
+
+
+def meant(seed: int) -> tuple[str, str]:
+    """A folder made by chance whose values refer to each other: expressions, classes, tables, parameters of services."""
+    pick = random.Random(seed)
+    main = []
+    for _ in range(pick.randint(2, 8)):
+        main.append(f"{pick.choice(MEANT_NAMES)} = {pick.choice(MEANT_VALUES)}")
+        main += pick.choice([[], [], ["# c"], [""]])
+    master = []
+    for service in pick.sample(MEANT_SERVICES, pick.randint(1, 4)):
+        master.append(service)
+        master += ["  " + pick.choice(MEANT_OPTIONS) for _ in range(pick.randint(0, 3))]
+    return "\n".join(main) + "\n", "\n".join(master) + "\n"
+
+
+MEANT_NAMES = [
+    "myhostname", "mydomain", "mydestination", "relayhost", "foo", "bar", "baz_qux", "mynetworks",
+    "virtual_alias_maps", "smtpd_recipient_restrictions", "smtpd_restriction_classes", "cls",
+    "x_destination_concurrency_limit", "slow_destination_recipient_limit", "alias_maps",
+    "mail_spool_directory", "a_b", "x_time_limit", "ld1_server_host", "ld1_bogus", "myorigin",
+    "smtpd_sender_restrictions", "smtp_sasl_password_maps", "smtpd_client_event_limit_exceptions",
+    "relay_destination_rate_delay", "default_transport", "transport_maps",
+]  # fmt: skip
+MEANT_VALUES = [
+    "a.example", "$mydomain", "${foo?x}", "${foo:y}", "${foo?{p}:{q}}", "${bar?{p}:{q}}", "${{$foo} == {a} ? {t} : {f}}",
+    "${{$compatibility_level} <level {3.6} ? {old} : {new}}", "$nosuch, b", "hash:/etc/aliases",
+    "hash:$foo/x, regexp:/y", "ldap:ld1", "$foo$bar", "$$x", "", "a,\n  b", "a\n# note\n  c", "  sp  ", "cls, reject",
+    "permit_mynetworks, cls", "mysql:/etc/m.cf", "{ a b }, c", "$(foo)", "${myhostname}", "3.6",
+    "check_client_access hash:/z", "proxy:unix:passwd.byname", "static:$bar", "a_b, cls", "a_b", "${cls}, $a_b", "0",
+    "yes", "60s", "relay:[x.example]", "proxy:ldap:ld1", "x" * 75 + " y", "check_sender_access { ldap:ld1, search_order = a }",
+    "inline:{ { a = b }, c=d }", "${foo", "$", "${}", "a = b # c",
+]  # fmt: skip
+MEANT_SERVICES = [
+    "smtp inet n - n - - smtpd", "relay unix - - n - - smtp", "x unix - n n - 5 pipe flags=R user=u argv=/bin/x $sender",
+    "10025 inet n - - - - smtpd", "local unix - n n - - local", "cleanup unix n - n - 0 cleanup",
+    "a-b unix - n n - - spawn user=u argv=/bin/p",
+]  # fmt: skip
+MEANT_OPTIONS = [
+    "-o foo=1", "-o bar=$foo", "-o { baz_qux = a b }", "-o smtpd_recipient_restrictions=cls", "-o nope=$nosuch2",
+    "-o myhostname=", "-v", "-o smtpd_restriction_classes=a_b", "-o virtual_alias_maps=ldap:ld1", "-o a_b=reject",
+]  # fmt: skip
+MEANT_LINES: list[list[str]] = [
+    ["-n"], ["-nx"], ["-nf"], ["-C", "user"], ["-C", "service"], ["-P"], ["-Px"], ["-Mf"], ["-Fx"], ["-M", "*/inet"],
+    ["-xh", "foo", "smtpd_recipient_restrictions", "x_destination_concurrency_limit", "x_time_limit", "a_b"],
+    ["-x", "-o", "foo=a", "bar", "cls", "mynetworks", "relay_destination_rate_delay"],
+    ["-x", "-o", "inet_interfaces=loopback-only", "mynetworks"], ["-x", "-o", "inet_interfaces=127.0.0.1", "mynetworks"],
+    ["-xo", "inet_protocols=ipv6", "-o", "mynetworks_style=subnet", "mynetworks"],
+    ["-xo", "inet_protocols=ipv4", "-o", "mynetworks_style=class", "mynetworks"], ["-e", "cls = permit"],
+    ["-X", "foo", "smtpd_restriction_classes"], ["-#", "alias_maps"], ["-Pe", "*/inet/bar=q", "*/unix/foo={ a b }"],
+]  # fmt: skip

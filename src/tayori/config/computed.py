@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tayori.config.interfaces import own_interfaces
+
 if TYPE_CHECKING:
     from tayori.config.settings import Settings
 
@@ -27,20 +29,20 @@ def mydomain(settings: Settings) -> str:
 
 
 def mynetworks(settings: Settings) -> str:
-    """By `mynetworks_style`: host, subnet (own subnets) or class (A/B/C), for every own interface."""
+    """By `mynetworks_style`, for every address of inet_interfaces: the address alone (host), its subnet, or its class
+    A, B or C network (class; IPv6 has none: its subnet)."""
     style = settings.text("mynetworks_style")
     networks: list[str] = []
-    for text in settings.system.interfaces:
-        interface = ipaddress.ip_interface(text)
+    for interface in own_interfaces(settings):
         address = interface.ip
-        if style == "subnet" or address.is_loopback:
-            network = interface.network
+        if style == "host":
+            prefix = int(address.max_prefixlen)
         elif style == "class" and address.version == 4:
             first = int(str(address).split(".", maxsplit=1)[0])
             prefix = 8 if first < 128 else 16 if first < 192 else 24
-            network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
         else:
-            network = ipaddress.ip_network(f"{address}/{address.max_prefixlen}")
+            prefix = interface.network.prefixlen
+        network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
         shown = f"[{network.network_address}]/{network.prefixlen}" if network.version == 6 else str(network)
         if shown not in networks:
             networks.append(shown)

@@ -34,15 +34,15 @@ class _Parser:
         at = 0
         while True:
             dollar = text.find("$", at)
-            if dollar < 0 or dollar + 1 >= len(text):
+            if dollar < 0:
                 out.append(text[at:])
                 return "".join(out)
             out.append(text[at:dollar])
-            following = text[dollar + 1]
+            following = text[dollar + 1 : dollar + 2]
             if following == "$":
                 out.append("$")
                 at = dollar + 2
-            elif following in "{(":
+            elif following and following in "{(":
                 end = closing(text, dollar + 1)
                 out.append(self.braced(text[dollar + 2 : end]))
                 at = end + 1
@@ -84,16 +84,15 @@ class _Parser:
         end = closing(rest_stripped, 0)
         first = rest_stripped[1:end].strip()
         tail = rest_stripped[end + 1 :].strip()
-        if operator == "?":
-            if truth:
-                return self.expand(first)
-            if tail.startswith(":"):
-                other = tail[1:].strip()
-                if other.startswith("{"):
-                    other = other[1 : closing(other, 0)].strip()
-                return self.expand(other)
-            return ""
-        return "" if truth else self.expand(first)
+        other = ""
+        if operator == "?" and tail[:1] == ":":
+            other, tail = tail[1:].strip(), ""
+            if other.startswith("{"):
+                end = closing(other, 0)
+                other, tail = other[1:end].strip(), other[end + 1 :].strip()
+        if tail:
+            raise ConfigError(f'"{rest_stripped}": "{tail}" is too much', None, "write ${name?{value}:{other}}")
+        return self.expand(first if truth == (operator == "?") else other)
 
     def comparison(self, body: str) -> str:
         end = closing(body, 0)

@@ -26,7 +26,7 @@ COLUMNS: dict[str, re.Pattern[str]] = {
     "process_limit": re.compile(r"-|[0-9]+"),
 }
 _STOPS = (11, 17, 25, 33, 41, 49, 57)
-WIDTH = 78
+WIDTH = 79
 """Where Postfix folds a line of master.cf."""
 INDENT = "    "
 

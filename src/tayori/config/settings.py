@@ -174,7 +174,7 @@ class Settings:
 
     def compatibility_level(self) -> tuple[int, int, int]:
         """`compatibility_level`, (0, 0, 0) when unset (COMPATIBILITY_README)."""
-        return level(self.text("compatibility_level") or "0")
+        return level(self.text("compatibility_level"))
 
     def _bounded(self, name: str, number: int) -> int:
         row = row_of(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tayori.config.interfaces import own_addresses
 from tayori.config.origin import ConfigError
 from tayori.config.settings import Settings
 from tayori.protocol.smtp_client_values import ClientOptions, Stage
@@ -117,9 +118,7 @@ class SmtpOptions:
             queue_directory=settings.text("queue_directory"),
             dns=level != "disabled" and not (level == "" and settings.flag("disable_dns_lookups")),
             ignore_mx_error=settings.flag("ignore_mx_lookup_error"),
-            own=frozenset(
-                [text.split("/")[0] for text in settings.system.interfaces] + list(settings.items("proxy_interfaces"))
-            ),
+            own=frozenset([*own_addresses(settings), *settings.items("proxy_interfaces")]),
             line_limit=line_limit,
             probe=_probe(settings, name("address_verify_target")),
             convert=not settings.flag("disable_mime_output_conversion"),

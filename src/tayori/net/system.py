@@ -35,7 +35,7 @@ def _parse(data: bytes, found: list[str]) -> bool:
         length, kind = struct.unpack_from("=IH", data, at)
         if kind in (2, 3) or length < 16:
             return False
-        family, prefix, _, scope = struct.unpack_from("=BBBB", data, at + 16)
+        family, prefix = struct.unpack_from("=BB", data, at + 16)
         best = b""
         attribute = at + 24
         while attribute + 4 <= at + length:
@@ -46,10 +46,19 @@ def _parse(data: bytes, found: list[str]) -> bool:
             if name == _IFA_LOCAL or (name == _IFA_ADDRESS and not best):
                 best = value
             attribute += (size + 3) & ~3
-        if best and not (family == socket.AF_INET6 and scope == 253):
+        if best:
             found.append(f"{socket.inet_ntop(family, best)}/{prefix}")
         at += (length + 3) & ~3
     return True
+
+
+def resolve(name: str) -> tuple[str, ...]:
+    """The addresses of a host name, by the system's own resolver (it blocks); none when it has none."""
+    try:
+        infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in infos))
 
 
 def probe() -> System:
@@ -66,4 +75,5 @@ def probe() -> System:
         ipv6=any(":" in address for address in addresses),
         user=user,
         root=uid == 0,
+        resolve=resolve,
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tayori.config.interfaces import own_addresses
 from tayori.config.origin import Origin
 from tayori.net.dns import DnsTempFail, Records
 from tayori.policy.answers import PERMIT, Answer, DeferIfReject, Refusal, lookup_failed
-from tayori.policy.networks import own_addresses
 from tayori.policy.relay import Destinations, authorised
 from tayori.policy.rule import Rule
 from tayori.rewrite.results import AddressClass, Classified, Deferred
@@ -28,7 +28,8 @@ class Backup:
 
     def __init__(self, compiler: Compiler, argument: str, origin: Origin | None) -> None:
         settings = compiler.settings
-        self.own = own_addresses(compiler, argument, origin)
+        own = [*own_addresses(settings), *settings.items("proxy_interfaces")]
+        self.own = frozenset(found for text in own if (found := parse_address(text)) is not None)
         self.destinations = Destinations(compiler, argument, origin)
         self.myhostname = settings.text("myhostname").lower()
         words = settings.items("permit_mx_backup_networks")

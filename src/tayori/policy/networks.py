@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tayori.config.interfaces import own_addresses
 from tayori.config.origin import Origin
 from tayori.policy.answers import PERMIT, Answer, lookup_failed
 from tayori.policy.rule import Rule
@@ -35,20 +36,12 @@ async def permit_mynetworks(run: Evaluation, rule: Rule) -> Answer:
     return PERMIT
 
 
-def own_addresses(compiler: Compiler, argument: str, origin: Origin | None) -> frozenset[tuple[int, int]]:
-    """The addresses that inet_interfaces and proxy_interfaces stand for."""
+def inet_interfaces(compiler: Compiler, argument: str, origin: Origin | None) -> frozenset[tuple[int, int]]:
+    """The addresses that inet_interfaces stands for."""
     del argument, origin
-    settings = compiler.settings
-    own = [text.partition("/")[0] for text in settings.system.interfaces]
-    found: list[str] = list(settings.items("proxy_interfaces"))
-    for word in settings.items("inet_interfaces"):
-        if parse_address(word) is not None:
-            found.append(word)
-        elif word == "loopback-only":
-            found += [text for text in own if text.startswith("127.") or text == "::1"]
-        else:
-            found += own
-    return frozenset(parsed for text in found if (parsed := parse_address(text)) is not None)
+    return frozenset(
+        parsed for text in own_addresses(compiler.settings) if (parsed := parse_address(text)) is not None
+    )
 
 
 async def permit_inet_interfaces(run: Evaluation, rule: Rule) -> Answer:

@@ -44,7 +44,7 @@ from tayori.policy.names import (
     reject_non_fqdn_recipient,
     reject_non_fqdn_sender,
 )
-from tayori.policy.networks import own_addresses, permit_inet_interfaces, permit_mynetworks
+from tayori.policy.networks import inet_interfaces, permit_inet_interfaces, permit_mynetworks
 from tayori.policy.relay import (
     Destinations,
     defer_unauth_destination,
@@ -85,7 +85,7 @@ RESTRICTIONS: dict[str, Restriction] = {
     "reject_unauth_pipelining": Restriction(reject_unauth_pipelining),
     "permit_sasl_authenticated": Restriction(permit_sasl_authenticated, sasl_enabled),
     "permit_mynetworks": Restriction(permit_mynetworks),
-    "permit_inet_interfaces": Restriction(permit_inet_interfaces, own_addresses),
+    "permit_inet_interfaces": Restriction(permit_inet_interfaces, inet_interfaces),
     "permit_auth_destination": Restriction(permit_auth_destination, Destinations),
     "reject_unauth_destination": Restriction(reject_unauth_destination, Destinations),
     "defer_unauth_destination": Restriction(defer_unauth_destination, Destinations),

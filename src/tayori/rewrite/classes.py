@@ -9,6 +9,7 @@ list that has only one of them.
 
 from __future__ import annotations
 
+from tayori.config.interfaces import own_addresses
 from tayori.config.settings import Settings
 from tayori.protocol.address import literal_address
 from tayori.rewrite.results import AddressClass, Classified, Deferred
@@ -37,7 +38,7 @@ class Classes:
             if (found := MatchList.from_settings(tables, settings, name, form))
         )
         self._own = dict.fromkeys(settings.items("proxy_interfaces"), "proxy_interfaces")
-        self._own |= dict.fromkeys(own_interfaces(settings), "inet_interfaces")
+        self._own |= dict.fromkeys(own_addresses(settings), "inet_interfaces")
         constant = all("/" not in item and ":" not in item for _, name, _ in _LISTS for item in settings.items(name))
         self._kept: dict[str, Classified] | None = {} if constant else None
         self._settings = settings
@@ -80,18 +81,3 @@ class Classes:
             if match is not None:
                 return Classified(kind, name, match.origin)
         return _DEFAULT
-
-
-def own_interfaces(settings: Settings) -> list[str]:
-    """Own IP addresses by inet_interfaces. A host name counts for every address of this machine."""
-    found: list[str] = []
-    own = [text.partition("/")[0] for text in settings.system.interfaces]
-    for word in settings.items("inet_interfaces"):
-        address = word.strip("[]")
-        if word == "loopback-only":
-            found.extend(text for text in own if text == "::1" or text.startswith("127."))
-        elif literal_address(f"[{address}]") or literal_address(f"[IPv6:{address}]"):
-            found.append(address)
-        else:
-            found.extend(own)
-    return found

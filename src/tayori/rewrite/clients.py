@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tayori.config.interfaces import own_addresses
 from tayori.config.settings import Settings
-from tayori.rewrite.classes import own_interfaces
 from tayori.rewrite.results import Deferred
 from tayori.tables.maps import Maps
 from tayori.tables.matchlist import Kind, MatchList
@@ -18,7 +18,7 @@ class HeaderRewriteClients:
         """Raises ConfigError for a table or network that cannot be used."""
         name = "local_header_rewrite_clients"
         words = settings.items(name)
-        self._interfaces = frozenset(own_interfaces(settings)) if "permit_inet_interfaces" in words else frozenset()
+        self._interfaces = frozenset(own_addresses(settings)) if "permit_inet_interfaces" in words else frozenset()
         self._networks: MatchList | None = None
         if "permit_mynetworks" in words:
             self._networks = MatchList.from_settings(tables, settings, "mynetworks", Kind.NETWORK)

@@ -26,6 +26,24 @@ def test_present(value: str, expected: str) -> None:
     assert settings.text("relayhost") == expected
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["a $", "$$$", "$ x", "$.", "${}", "$()", "${full", "$(full", "${full)", "${full?{a}", "${full?{a} b}", "${full!a}",
+     "${full?{a}:{b}c}", "${full:{a}:{b}}", "${full?{a}?{b}}", "${{a} = {b}?c}", "${{a} == b?c}", "${{a}==}", "${full.b}"],
+)  # fmt: skip
+def test_no_reference(value: str) -> None:
+    """What Debian's Postfix 3.7.11 stops at with "macro processing error"."""
+    with pytest.raises(ConfigError, match="relayhost"):
+        Settings.of({"full": "text", "relayhost": value}).text("relayhost")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("$$", "$"), ("${full?{a}:b}", "a"), ("${none?{a}:b}", "b"), ("${ full }", "text")]
+)
+def test_odd_references(value: str, expected: str) -> None:
+    assert Settings.of({"full": "text", "relayhost": value}).text("relayhost") == expected
+
+
 def test_a_circle_is_still_one() -> None:
     with pytest.raises(ConfigError, match="circle"):
         Settings.of({"relayhost": "${relayhost}"}).text("relayhost")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from tayori.config import maincf
+from tayori.config.expand import expand
 from tayori.config.lint.names import nearest
 from tayori.config.lint.source import references
 from tayori.config.masterentry import Entry
@@ -95,16 +96,24 @@ class Names:
                 yield from _TABLE.findall(value)
 
     def undefined(self, main: str, master: str) -> Iterator[str]:
-        """`$name` where there is no such parameter."""
-        for value in self.values.values():
-            for name in _references(value):
+        """`$name`, or a restriction class, where there is no such parameter."""
+        for setting in self.values.items():
+            for name in _named(*setting):
                 if name not in self.values and name not in self.of_services and not self.is_builtin(name):
                     yield f"{main}: undefined parameter: {name}"
         for _, settings in self._settings:
-            for value in settings.values():
-                for name in _references(value):
+            for setting in settings.items():
+                for name in _named(*setting):
                     if name not in self.values and name not in settings and not self.is_builtin(name):
                         yield f"{master}: undefined parameter: {name}"
+
+    def malformed(self, main: str, master: str) -> Iterator[str]:
+        """Values with a `$` that is no reference."""
+        places = [(main, self.values), *((master, settings) for _, settings in self._settings)]
+        for place, values in places:
+            for name, value in values.items():
+                if error := _error(value):
+                    yield f"{place}: malformed value of {name}: {error.message}; {error.mend}"
 
     def unused_main(self, main: str, lines: Mapping[str, int]) -> Iterator[str]:
         """Settings of main.cf that have no effect, with the name that was likely meant."""
@@ -154,11 +163,21 @@ class Names:
                     yield f"{kind}:{name}: unused parameter: {item.name}={item.value}"
 
 
-def _references(value: str) -> Iterator[str]:
-    return references(value.replace("$$", ""))
+def _error(value: str) -> ConfigError | None:
+    try:
+        expand(value, lambda _: "0")
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _named(name: str, value: str) -> Iterator[str]:
+    """What a value refers to, and where it is a list of restriction classes, those."""
+    if not _error(value):
+        yield from references(value.replace("$$", ""))
+    if name == "smtpd_restriction_classes":
+        yield from (word for word in value.replace(",", " ").split() if "$" not in word)
 
 
 def _own(settings: Mapping[str, str]) -> set[str]:
-    found = {name for value in settings.values() for name in _references(value)}
-    found.update(settings.get("smtpd_restriction_classes", "").replace(",", " ").split())
-    return found
+    return {name for setting in settings.items() for name in _named(*setting)}

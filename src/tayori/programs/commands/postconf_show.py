@@ -62,8 +62,7 @@ def main(options: Options, warn: Warn) -> Iterator[str]:
     defaults = "d" in letters
     found = postconf_read.read(options, warn, defaults)
     names = Names(found.values, found.entries)
-    if "x" not in letters:
-        check_references(found.settings, names)
+    check_references(found.settings, names)
     for name in options.operands or _every(options, names):
         known = names.is_known(name)
         if not known:
@@ -78,6 +77,7 @@ def main(options: Options, warn: Warn) -> Iterator[str]:
     if not defaults:
         for text in (
             *names.undefined(options.main, options.master),
+            *names.malformed(options.main, options.master),
             *names.unused_tables(),
             *names.unused_main(options.main, found.lines),
             *names.unused_master(options.master),
@@ -86,14 +86,15 @@ def main(options: Options, warn: Warn) -> Iterator[str]:
 
 
 def check_references(settings: Settings, names: Names) -> None:
-    """Postfix stops at a `$` that is no reference, whatever is asked. Raises ConfigError."""
-    for assignment in settings.assignments:
-        if names.is_builtin(assignment.name) and assignment.value.count("$"):
+    """Postfix stops at a `$` that is no reference and at a wrong level, whatever is asked. Raises ConfigError."""
+    for assignment in {assignment.name: assignment for assignment in settings.assignments}.values():
+        if names.is_builtin(assignment.name) and "$" in assignment.value:
             try:
                 settings.expand(assignment.value)
             except ConfigError as error:
                 where = assignment.origin if assignment.origin.line else None
                 raise ConfigError(f"{assignment.name}: {error.message}", where, error.mend) from None
+    settings.compatibility_level()
 
 
 def _every(options: Options, names: Names) -> list[str]:
@@ -126,6 +127,7 @@ def master(options: Options, warn: Warn) -> Iterator[str]:
                 warn(f'unmatched request: "{operand}"')
     warnings = (
         *names.undefined(options.main, options.master),
+        *names.malformed(options.main, options.master),
         *names.unused_tables(),
         *names.unused_master(options.master),
     )
