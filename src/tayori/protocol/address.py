@@ -33,10 +33,12 @@ _SPECIAL_LOCALS = frozenset(("mailer-daemon", "postmaster", "double-bounce"))
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """An address in internal form ("" for `<>`) and the rest of the line: the ESMTP parameters, stripped."""
+    """An address in internal form ("" for `<>`) and the rest of the line: the ESMTP parameters, stripped. `typed`: as
+    the client wrote it (quotes, route), "" where that is the same."""
 
     address: str
     parameters: str
+    typed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ def _parse_loose(
             _check(address, smtputf8, strict, numeric)
     except _Bad as bad:
         return BadPath(str(bad))
-    return Path(address, rest.strip(_BLANK))
+    typed = inner.strip(_BLANK)
+    return Path(address, rest.strip(_BLANK), typed if typed != address else "")
 
 
 def _enclosed(text: str, strict: bool) -> tuple[str, str]:

@@ -55,12 +55,14 @@ BAD = [
 @pytest.mark.parametrize(("text", "address", "rest"), GOOD)
 def test_good_in_both_modes(text: bytes, address: str, rest: str) -> None:
     for strict in (False, True):
-        assert parse_path(text, smtputf8=False, strict=strict) == Path(address, rest)
+        found = parse_path(text, smtputf8=False, strict=strict)
+        assert isinstance(found, Path) and (found.address, found.parameters) == (address, rest)
 
 
 @pytest.mark.parametrize(("text", "address", "rest"), LENIENT)
 def test_good_unless_strict(text: bytes, address: str, rest: str) -> None:
-    assert parse_path(text, smtputf8=False, strict=False) == Path(address, rest)
+    found = parse_path(text, smtputf8=False, strict=False)
+    assert isinstance(found, Path) and (found.address, found.parameters) == (address, rest)
     assert isinstance(parse_path(text, smtputf8=False, strict=True), BadPath)
 
 
@@ -94,7 +96,18 @@ def test_quoting_comes_back(local: str) -> None:
     if local.startswith("-"):
         return
     wire = f"<{quote(local + '@example.com')}>".encode()
-    assert parse_path(wire, smtputf8=False, strict=True) == Path(f"{local}@example.com", "")
+    found = parse_path(wire, smtputf8=False, strict=True)
+    assert isinstance(found, Path) and found.address == f"{local}@example.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [(b"<a@b.c>", ""), (b"< a@b.c > X", ""), (b"a@b.c", ""), (b'<"a"@b.c>', '"a"@b.c'), (b"<a\\b@c.d>", "a\\b@c.d"),
+     (b"<@x.y,@z.w:a@b.c>", "@x.y,@z.w:a@b.c"), (b'<"a b"@b.c> X', '"a b"@b.c')],
+)  # fmt: skip
+def test_what_the_client_typed(text: bytes, typed: str) -> None:
+    found = parse_path(text, smtputf8=False, strict=False)
+    assert isinstance(found, Path) and found.typed == typed
 
 
 def test_parts() -> None:

@@ -14,7 +14,7 @@ from tayori.programs.daemons.smtpd.options import SmtpdOptions, words
 from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.address import BadPath, Path, is_literal, parse_path, valid_hostname
-from tayori.protocol.orcpt import accepted, good_envid
+from tayori.protocol.orcpt import accepted, good_envid, typed
 from tayori.protocol.reply import Reply
 from tayori.queue.model import QueueBroken
 from tayori.tables.outcome import Found, TempFail
@@ -264,8 +264,9 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
 
 
 def _rcpt_parameters(session: Session, path: Path) -> EnvelopeRecipient | Reply:
-    """NOTIFY and ORCPT (RFC 3461 4.1, 4.2)."""
-    notify, orcpt = "", ""
+    """NOTIFY and ORCPT (RFC 3461 4.1, 4.2). Without ORCPT it is what the client typed, as in Postfix: reports and the
+    next server name that, and duplicates are told apart by it."""
+    notify, orcpt = "", typed(path.typed) if path.typed else ""
     dsn = "DSN" not in session.discard
     for word in path.parameters.split():
         keyword, equals, value = word.partition("=")
