@@ -142,3 +142,12 @@ def test_mail_that_waits_in_the_queue_is_seen_whole(tmp_path: Path) -> None:
     assert (code, found["whole"], found["unseen"]) == (1, 1, 0)
     (difference,) = found["differences"]
     assert (difference["before"][:3], difference["after"][:3]) == ("250", "550")
+
+
+def test_what_was_no_address_is_not_judged_again(tmp_path: Path) -> None:
+    """The bytes are not kept as they came: quoted they would be an address, and meet other rules."""
+    with Server(tmp_path, MAIN) as server:
+        assert server.send("a@b.example", "a b@home").startswith("501 5.1.3")
+        assert server.send("a@b.example", "a@home").startswith("454 4.7.1")
+    code, found, _ = Lived(server).rehearse("mynetworks", "mynetworks")
+    assert (code, found["differences"], found["mails"]) == (0, [], 2)

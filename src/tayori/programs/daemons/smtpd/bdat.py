@@ -112,11 +112,11 @@ def _identity(session: Session) -> str:
 async def _refusal(session: Session, incoming: Incoming, size: int, first: bool, last: bool) -> Reply | None:
     """Why this chunk is not wanted, before it has come."""
     transaction, limit = session.transaction, session.options.size_limit
-    if incoming.failed:
-        return say.chunk_dropped(size)
     if not size and not last:
         session.note(f"warning: {_identity(session)}: null BDAT request from {session.peer}")
         return say.NULL_CHUNK
+    if incoming.failed:
+        return say.chunk_dropped(size)
     if transaction is None:
         return say.NEED_RCPT
     if not transaction.recipients:

@@ -406,6 +406,8 @@ class Session:
             return
         if row.verb == "QUIT" or (row.verb == "STARTTLS" and self.service.tls is None):
             return
+        if row.verb == "AUTH" and (self.service.authenticator is None or not self.options.sasl_enable):
+            return
         self.pipelining_broken = True
         if self.options.forbid_pipelining:
             self.note(f"improper command pipelining after {row.verb} from {self.peer}")
