@@ -203,8 +203,10 @@ def _create(maildir: str, temporary: str) -> int:
 
 
 def make(maildir: str) -> None:
-    """Make a Maildir with tmp, new and cur, 0700, and what is missing above it, durably. Raises OSError."""
-    for folder in (f"{maildir}/tmp", f"{maildir}/new", f"{maildir}/cur"):  # noqa: S108
+    """Make a Maildir with tmp, new and cur, 0700, and what is missing above it, durably. Raises OSError.
+
+    tmp comes last: where it is, a crash in between cannot have left a Maildir without the other two."""
+    for folder in (f"{maildir}/cur", f"{maildir}/new", f"{maildir}/tmp"):  # noqa: S108
         missing: list[str] = []
         at = folder
         while at and not os.path.isdir(at):

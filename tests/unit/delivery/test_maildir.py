@@ -59,6 +59,27 @@ def test_first_delivery_makes_a_private_maildir(tmp_path: Path, expected: int) -
     assert stat.S_IMODE((box / "new" / NAME).stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("made", range(4))
+def test_a_crash_while_the_maildir_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: int) -> None:
+    """However many folders were there by then, the next attempt makes the rest: readers need cur, too."""
+    left = made
+    mkdir = os.mkdir
+
+    def crashing(path: str, mode: int) -> None:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        mkdir(path, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "mkdir", crashing)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(tmp_path / "Maildir")
+    assert deliver(tmp_path / "Maildir", recovered=True).status == "sent"
+    assert {entry.name for entry in (tmp_path / "Maildir").iterdir()} == {"tmp", "new", "cur"}
+
+
 def test_no_file_stays_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for expected in (1, 100):
