@@ -102,7 +102,7 @@ class PostfixRuns:
             self._start()
             try:
                 dialogue = sc.play(scenario, self.place.ports)
-                log = sc.wait_settled(self._log)
+                log = sc.wait_settled(self._log, dialogue)
             finally:
                 self._stop()
         self.last_log = log

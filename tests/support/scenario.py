@@ -348,9 +348,12 @@ def deliveries(log: str, places: dict[str, str]) -> list[str]:
     return sorted(found | {h.strip() for h in held})
 
 
-def settled(log: str) -> bool:
-    """Whether every message that the log speaks of is delivered, returned, deferred, held or dropped."""
+def settled(log: str, taken: int) -> bool:
+    """Whether the log speaks of the `taken` messages that clients had a yes for (it is written a little later), and
+    every message that it speaks of is delivered, returned, deferred, held or dropped."""
     ids = set(re.findall(r" postfix/cleanup\[\d+\]: (\w+): (?:resent-)?message-id=", log))
+    if len(ids) + log.count(": discard: ") < taken:  # what a restriction discards never gets to cleanup
+        return False
     # those born of others, named before cleanup speaks of them
     ids |= set(re.findall(r" postfix/bounce\[\d+\]: .* notification: (\w+)$", log, re.MULTILINE))
     ids |= set(re.findall(r"status=sent \(forwarded as (\w+)\)", log))
@@ -365,13 +368,14 @@ def settled(log: str) -> bool:
     return True
 
 
-def wait_settled(log: Callable[[], str]) -> str:
+def wait_settled(log: Callable[[], str], dialogue: list[str]) -> str:
     """The log once mail has come to rest; gives up after SETTLE_SECONDS (what is missing then shows in the outcome)."""
     deadline = time.monotonic() + SETTLE_SECONDS
+    taken = sum("queued as ID" in line for line in dialogue)
     last, quiet = "", time.monotonic()
     while time.monotonic() < deadline:
         text, now = log(), time.monotonic()
-        if text == last and (settled(text) or (": hold: " in text and now - quiet > 0.6)):
+        if text == last and (settled(text, taken) or (": hold: " in text and now - quiet > 0.6)):
             return text
         if text != last:
             last, quiet = text, now

@@ -144,7 +144,7 @@ class TayoriRuns:
             server = self._start()
             try:
                 dialogue = sc.play(scenario, self.place.ports)
-                log = sc.wait_settled(self._log)
+                log = sc.wait_settled(self._log, dialogue)
             finally:
                 self._finish(scenario, server)
         return dialogue, sc.outcome(self.place.homes, self.place.sink, log, self.place.places)

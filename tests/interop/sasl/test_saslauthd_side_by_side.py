@@ -46,10 +46,10 @@ def question(login: str, password: str, service: str = "smtp", realm: str = "", 
     return b"".join(struct.pack("!H", len(text)) + text for text in texts)
 
 
-def ask(path: Path, data: bytes, slowly: bool = False, ends: bool = False) -> bytes:
-    """All that comes back; "gone" when nobody listens."""
+def ask(path: Path, data: bytes, slowly: bool = False, ends: bool = False, seconds: float = 15) -> bytes:
+    """All that comes back; "gone" when nobody listens, or nobody answers any more."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(15)
+        sock.settimeout(seconds)
         try:
             sock.connect(str(path))
             for piece in [bytes((octet,)) for octet in data] if slowly else [data]:
@@ -59,7 +59,7 @@ def ask(path: Path, data: bytes, slowly: bool = False, ends: bool = False) -> by
             answer = b""
             while piece := sock.recv(1000):
                 answer += piece
-        except (ConnectionError, FileNotFoundError):
+        except (ConnectionError, FileNotFoundError, TimeoutError):
             return b"gone"
         return answer
 
@@ -128,7 +128,7 @@ def signals(which: str) -> dict[str, object]:
             if number is signal.SIGKILL:
                 again = [*command(which), "-a", "shadow", "-d", "-m", str(folder), "-n", "2"]
                 with running(*again):
-                    wait_for(lambda: ask(folder / "mux", question(*GOOD)) != b"gone")
+                    wait_for(lambda: ask(folder / "mux", question(*GOOD), seconds=2) != b"gone", 30)
                     found["over a stale socket"] = kind(ask(folder / "mux", question(*GOOD)))
     return found
 
