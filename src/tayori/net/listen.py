@@ -100,11 +100,19 @@ def port_holder(port: int) -> tuple[int, str] | None:
         if not process.name.isdigit():
             continue
         try:
-            if any(os.readlink(fd) in inodes for fd in (process / "fd").iterdir()):
+            if any(_target(fd) in inodes for fd in (process / "fd").iterdir()):
                 holders.append((int(process.name), (process / "comm").read_text().strip()))
         except OSError:
             continue
     return min(holders) if holders else None
+
+
+def _target(fd: Path) -> str:
+    """What a descriptor of /proc is; "" for one that was closed meanwhile (that of the listing is, always)."""
+    try:
+        return os.readlink(fd)
+    except OSError:
+        return ""
 
 
 def how_to_stop(name: str, pid: int) -> str:
