@@ -42,7 +42,7 @@ class _Parser:
             if following == "$":
                 out.append("$")
                 at = dollar + 2
-            elif following and following in "{(":
+            elif following in ("{", "("):
                 end = closing(text, dollar + 1)
                 out.append(self.braced(text[dollar + 2 : end]))
                 at = end + 1

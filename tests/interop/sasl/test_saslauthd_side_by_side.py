@@ -46,10 +46,10 @@ def question(login: str, password: str, service: str = "smtp", realm: str = "", 
     return b"".join(struct.pack("!H", len(text)) + text for text in texts)
 
 
-def ask(path: Path, data: bytes, slowly: bool = False, ends: bool = False, seconds: float = 15) -> bytes:
-    """All that comes back; "gone" when nobody listens, or nobody answers any more."""
+def ask(path: Path, data: bytes, slowly: bool = False, ends: bool = False) -> bytes:
+    """All that comes back; "gone" when nobody listens."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(seconds)
+        sock.settimeout(15)
         try:
             sock.connect(str(path))
             for piece in [bytes((octet,)) for octet in data] if slowly else [data]:
@@ -59,7 +59,7 @@ def ask(path: Path, data: bytes, slowly: bool = False, ends: bool = False, secon
             answer = b""
             while piece := sock.recv(1000):
                 answer += piece
-        except (ConnectionError, FileNotFoundError, TimeoutError):
+        except (ConnectionError, FileNotFoundError):
             return b"gone"
         return answer
 
@@ -119,16 +119,19 @@ def signals(which: str) -> dict[str, object]:
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         with daemon(which) as (folder, pid):
             found[f"mode before {number.name}"] = stat.filemode((folder / "mux").stat().st_mode)
-            os.kill(pid, number)
+            if number is signal.SIGKILL:  # Cyrus's other processes would live on, and may hold the lock of the socket
+                os.killpg(pid, number)
+            else:
+                os.kill(pid, number)
             time.sleep(0.4)
-            if number is not signal.SIGKILL:  # Cyrus's other processes serve on, as long as they live
+            if number is not signal.SIGKILL:
                 found[f"after {number.name}"] = kind(ask(folder / "mux", question(*GOOD)))
             if number is signal.SIGTERM:
                 found["left"] = (folder / "mux").exists()
             if number is signal.SIGKILL:
                 again = [*command(which), "-a", "shadow", "-d", "-m", str(folder), "-n", "2"]
                 with running(*again):
-                    wait_for(lambda: ask(folder / "mux", question(*GOOD), seconds=2) != b"gone", 30)
+                    wait_for(lambda: ask(folder / "mux", question(*GOOD)) != b"gone")
                     found["over a stale socket"] = kind(ask(folder / "mux", question(*GOOD)))
     return found
 

@@ -29,6 +29,7 @@ from tayori.protocol.reply import Reply
 from tayori.queue.content import Content, Unreadable
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Stored
+from tayori.queue.store import Store
 from tayori.queue.threads import read
 from tayori.rewrite.cleanup import Incoming
 from tayori.rewrite.results import Rewritten
@@ -290,8 +291,11 @@ class Submit:
         """postsuper -r: addresses are resolved anew at each attempt here, so an attempt now is all it takes."""
 
         async def act(number: int) -> bool:
-            await self._queue.call(lambda store: store.make_due(time.time(), number))
-            return await self._queue.call(lambda store: store.has_row(number))
+            def due(store: Store) -> bool:
+                store.make_due(time.time(), number)
+                return store.has_row(number)
+
+            return await self._queue.call(due)
 
         answer = await self._each(request, uid, act)
         self._dispatcher.wake()
