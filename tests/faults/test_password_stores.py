@@ -19,6 +19,7 @@ from tayori.config.settings import Settings
 from tayori.sasl.authenticator import Authenticator
 from tayori.sasl.record import LoginRecord
 from tayori.sasl.steps import Challenge, Failure, Success
+from tayori.sasl.verifier_choice import preload
 from tayori.sasl.verifiers import ldap, sql
 from tayori.sasl.verifiers.accounts import Accounts
 from tayori.sasl.verifiers.base import Accepted, Refused, TryLater, Verifier
@@ -158,6 +159,7 @@ def test_trouble_is_try_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
         path = str(tmp_path / "mux")
         server, port = await started(FAULTS[fault](kind), kind, path)
         verifier = kind.make(port, path)
+        preload(getattr(verifier, "libraries", ()))  # as the server does before it serves
         guard = verifier._guard  # type: ignore[attr-defined]
         guard.seconds = 0.4
         before, lag = time.monotonic(), 0.0
