@@ -139,7 +139,7 @@ def signals(which: str) -> dict[str, object]:
 def cache(which: str) -> list[str]:
     """What is said while the password changes behind the cache's back."""
     found = []
-    with daemon(which, "-c", "-t", "2", "-s", "64") as (folder, _):
+    with daemon(which, "-c", "-t", "6", "-s", "64") as (folder, _):
 
         def say(password: str) -> None:
             found.append(kind(ask(folder / "mux", question(USER, password))))
@@ -149,7 +149,7 @@ def cache(which: str) -> list[str]:
         subprocess.run([require("chpasswd")], input=f"{USER}:gehe1m\n".encode(), check=True, capture_output=True)
         say(PASSWORD)  # still in the cache
         say("gehe1m")
-        time.sleep(3.2)
+        time.sleep(7.2)  # chpasswd alone may take seconds on a crowded machine
         say(PASSWORD)
         say("gehe1m")
     subprocess.run([require("chpasswd")], input=f"{USER}:{PASSWORD}\n".encode(), check=True, capture_output=True)
