@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import random
 import sys
 import tempfile
@@ -560,7 +561,11 @@ def differences(ours: list[str], theirs: list[str]) -> list[str]:
 
 
 def normal(mail: list[str]) -> list[str]:
-    """Without what differs on purpose: luser_relay's Delivered-To, which BODY= a notice claims, its charset."""
+    """Without what differs on purpose: luser_relay's Delivered-To, which BODY= a notice claims, its charset. Messages
+    to one place come in any order."""
+    starts = [0, *(at for at, line in enumerate(mail) if line.startswith("== ")), len(mail)]
+    parts = [mail[begin:end] for begin, end in itertools.pairwise(starts)]
+    mail = [line for part in (parts[0], *sorted(parts[1:])) for line in part]
     lines = [
         line.replace("charset=utf-8", "charset=us-ascii").replace("SOFTBOUNCE <", "deferred <")
         for line in mail

@@ -12,7 +12,7 @@ import re
 from email.utils import format_datetime
 
 from tayori.bounce.options import BounceOptions
-from tayori.bounce.rules import Entry, Kind, Notice
+from tayori.bounce.rules import Entry, Kind, Notice, Outcome
 from tayori.protocol.address import quote
 from tayori.protocol.headers import fields, header_end
 from tayori.protocol.orcpt import decoded, unxtext
@@ -188,7 +188,7 @@ def _human(notice: Notice, headers_only: bool, options: BounceOptions) -> bytes:
     for recipient, outcome in notice.entries:
         original = recipient.original
         also = f" (expanded from <{_shown(original)}>)" if original and original != recipient.address else ""
-        text += "\n" + fold(f"<{_shown(recipient.address)}>{also}: {clean(outcome.text)}") + "\n"
+        text += "\n" + fold(f"<{_shown(recipient.address)}>{also}: {_text(outcome, notice.kind)}") + "\n"
     return _bytes(text)
 
 
@@ -196,9 +196,7 @@ def _machine(notice: Notice, message: Message, options: BounceOptions) -> bytes:
     name = options.mail_name.replace(" ", "-") or "Tayori"
     lines = [f"Reporting-MTA: dns; {options.hostname}"]
     if message.attributes.envid:
-        lines.insert(
-            0, f"Original-Envelope-Id: {clean(unxtext(message.attributes.envid) or message.attributes.envid)}"
-        )
+        lines.append(f"Original-Envelope-Id: {clean(unxtext(message.attributes.envid) or message.attributes.envid)}")
     lines.append(f"X-{name}-Queue-ID: {message.id}")
     if message.sender:
         lines.append(f"X-{name}-Sender: {_typed(message.sender)}")
@@ -226,8 +224,13 @@ def _recipient_fields(entry: Entry, kind: Kind, name: str) -> str:
     elif outcome.unix:
         lines.append(fold(f"Diagnostic-Code: x-unix; {clean(outcome.unix)}"))
     else:
-        lines.append(fold(f"Diagnostic-Code: X-{name}; {clean(outcome.text)}"))
+        lines.append(fold(f"Diagnostic-Code: X-{name}; {_text(outcome, kind)}"))
     return "\n".join(lines)
+
+
+def _text(outcome: Outcome, kind: Kind) -> str:
+    """What happened, in one line; of a success also by which way."""
+    return clean(f"delivery via {outcome.relay}: {outcome.text}" if kind is Kind.SUCCESS else outcome.text)
 
 
 def _status(enhanced: str, kind: Kind) -> str:

@@ -251,15 +251,6 @@ def quote(address: str) -> str:
     return f"{quote_local(local)}@{domain}"
 
 
-@lru_cache(2048)
-def logged(address: str) -> str:
-    """An internal address as log lines show it: like `quote`, but an @ in the local part alone needs no quotes."""
-    local, at, _domain = address.rpartition("@")
-    if at and "@" in local and all(_ATOM.match(part) for part in local.split("@")):
-        return address
-    return quote(address)
-
-
 def is_literal(domain: str) -> bool:
     """A valid address literal: `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 4.1.3)."""
     return literal_address(domain) is not None

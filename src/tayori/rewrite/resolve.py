@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tayori.config.origin import Origin
 from tayori.config.settings import Settings
-from tayori.protocol.address import literal_address
+from tayori.protocol.address import literal_address, quote_local
 from tayori.protocol.idn import lower
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.form import Form
@@ -113,7 +113,7 @@ class Resolver:
             answer = await self._classes.classify(domain)
             if isinstance(answer, Deferred):
                 return answer
-            inner = self._form.routing(local) if answer.kind is AddressClass.LOCAL and self._dequoted else None
+            inner = self._form.routing(local) if answer.kind is AddressClass.LOCAL and self._seen(local) else None
             if inner is None:
                 break
             routed = True
@@ -121,7 +121,7 @@ class Resolver:
             local, _, domain = address.rpartition("@")
         else:
             return self._error(address, "5.4.6 the address routes in a circle", "swap_bangpath")
-        if not routed and self._dequoted and answer.kind is not AddressClass.LOCAL:
+        if not routed and self._seen(local) and answer.kind is not AddressClass.LOCAL:
             routed = self._form.routing(local) is not None
         address = f"{local}@{domain}"
         if answer.kind is AddressClass.VIRTUAL_ALIAS:
@@ -145,6 +145,11 @@ class Resolver:
         if isinstance(route, Deferred):
             return route
         return Resolved(address, answer.kind, route.transport, route.nexthop, route.reason, route.origin, routed)
+
+    def _seen(self, local: str) -> bool:
+        """Whether @, % and ! in the local part are operators (postconf(5) resolve_dequoted_address): inside quotes,
+        where an @ always stands, only if the setting says so."""
+        return self._dequoted or quote_local(local) == local
 
     def filtered(self, address: str, chosen: str) -> Resolved:
         """The route that FILTER of access(5) or header_checks(5) forces: `transport:nexthop` for every recipient.

@@ -15,7 +15,7 @@ from tayori.programs.daemons.smtpd.service import Envelope
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol import smtp_commands as say
-from tayori.protocol.address import logged, quote
+from tayori.protocol.address import quote
 from tayori.protocol.headers import header_end
 from tayori.protocol.received import Trace, received, rfc5322_date
 from tayori.protocol.reply import Reply
@@ -228,7 +228,7 @@ class Intake:
         where = "queue active" if hot else "queue hold" if message.hold else "queue deferred"
         self.log.line(
             "qmgr",
-            f"{queue_id}: from=<{logged(message.sender)}>, size={message.size}, "
+            f"{queue_id}: from=<{quote(message.sender)}>, size={message.size}, "
             f"nrcpt={len(message.recipients)} ({where})",
         )
         if hot:

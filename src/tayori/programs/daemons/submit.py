@@ -23,7 +23,7 @@ from tayori.programs.daemons.handed_in import Long, from_stream
 from tayori.programs.daemons.intake import Intake
 from tayori.programs.daemons.layout import Layout, Owner
 from tayori.programs.daemons.smtpd.options import overrides
-from tayori.protocol.address import logged
+from tayori.protocol.address import quote
 from tayori.protocol.received import rfc5322_date
 from tayori.protocol.reply import Reply
 from tayori.queue.content import Content, Unreadable
@@ -187,7 +187,7 @@ class Submit:
             return {"ok": False, "id": "", "error": "Message file too big", "code": 65, "temporary": False}
         number = self._queue.next_number()
         queue_id = f"{number:X}"
-        self._intake.log.line("pickup", f"{queue_id}: uid={uid} from=<{logged(sender)}>")
+        self._intake.log.line("pickup", f"{queue_id}: uid={uid} from=<{quote(sender)}>")
         date = rfc5322_date(datetime.fromtimestamp(int(now)).astimezone())
         trace = (
             f"Received: by {self._hostname} ({self._mail_name}, from userid {uid})\n\tid {queue_id}; {date}\n"

@@ -29,7 +29,7 @@ from tayori.programs.daemons.dispatch.status_filter import StatusFilter
 from tayori.programs.daemons.dispatch.ways_out import Forward, WaysOut
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
-from tayori.protocol.address import logged
+from tayori.protocol.address import quote
 from tayori.queue.content import weight
 from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import ContentLost, Message, QueueBroken, QueueFull, Recipient, Settlement, Stored
@@ -174,7 +174,7 @@ class Dispatcher:
             room = MEMORY - self._bytes
             messages = await self._queue.claim(now, min(CLAIM, self._limit - len(self._tasks)), room)
             for message in messages:
-                self._qmgr(f"{message.id}: from=<{logged(message.sender)}>, size={message.size}, "
+                self._qmgr(f"{message.id}: from=<{quote(message.sender)}>, size={message.size}, "
                            f"nrcpt={len(message.recipients)} (queue active)")  # fmt: skip
                 self.start(message)
             if not messages:

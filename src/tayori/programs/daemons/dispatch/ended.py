@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tayori.delivery.outcome import BouncedDelivery, Delivered, DeliveryOutcome
-from tayori.protocol.address import logged
+from tayori.protocol.address import quote
 from tayori.queue.content import Content, header
 from tayori.queue.model import Message, Recipient
 
@@ -68,8 +68,8 @@ def log_line(ended: Ended, message: Message, begun: float, now: float | None = N
     """`ID: to=<…>, relay=…, delay=…, delays=…, dsn=…, status=… (…)`."""
     now = time.time() if now is None else now
     recipient, outcome = ended.recipient, ended.outcome
-    address = logged(ended.address or recipient.address)
-    original = logged(recipient.original)
+    address = quote(ended.address or recipient.address)
+    original = quote(recipient.original)
     shown = f", orig_to=<{original}>" if original and original != address else ""
     before, during = max(0.0, begun - message.arrival), max(0.0, now - begun)
     status = STATUS.get(type(outcome), "deferred")
