@@ -42,6 +42,8 @@ UNEXPLAINED = {
     "smtp-mail-parameters": "bad syntax",
     "smtp-mail-syntax": "bad syntax",
     "smtp-order": "commands in a wrong order",
+    "smtp-paths": "bad syntax",
+    "smtp-paths-strict": "bad syntax",
     "smtp-rcpt-parameters": "bad syntax",
     "smtp-rcpt-syntax": "bad syntax",
     "smtp-size-limit": "a declared SIZE; explain has the message",

@@ -12,6 +12,7 @@ It is read from its end, for there a `>` or a `;` says what the words before it 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Token:
 class Address:
     """`address`: its internal form. `text`: how it stands in the field, but for blanks and comments. `bare`: it
     stands outside of <>. `empty`: it has no word, as in `<>` or where only a comment is. `signs`: those of `@!%` in
-    it outside of quotes."""
+    it outside of quotes. `torn`: two of its words stand side by side."""
 
     address: str
     text: str
@@ -51,6 +52,7 @@ class Address:
     bare: bool = True
     empty: bool = False
     signs: str = ""
+    torn: bool = False
 
     def becomes(self, address: str) -> bool:
         """Write this address in its place; whether that is another text."""
@@ -142,7 +144,8 @@ class _Reader:
         words = [token for token in part if token.kind != "c"]
         signs = "".join(token.kind for token in words if token.kind in "@!%")
         text = "".join(", " if token.kind == "," else _word(token) for token in words)
-        self.out.append(Address(_internal(words), text, comments, self.where != "inside", not words, signs))
+        torn = any(one.kind in _WORDS and other.kind in _WORDS for one, other in itertools.pairwise(words))
+        self.out.append(Address(_internal(words), text, comments, self.where != "inside", not words, signs, torn))
         self.part = []
 
 

@@ -13,8 +13,9 @@ from tayori.policy.verdict import Action, Verdict
 from tayori.programs.daemons.smtpd.options import SmtpdOptions, words
 from tayori.programs.daemons.smtpd.values import EnvelopeRecipient, Transaction
 from tayori.protocol import smtp_commands as say
-from tayori.protocol.address import BadPath, Path, is_literal, parse_path, valid_hostname
+from tayori.protocol.address import is_literal, split, valid_hostname
 from tayori.protocol.orcpt import accepted, good_envid, typed
+from tayori.protocol.path import BadPath, Path, parse_path
 from tayori.protocol.reply import Reply
 from tayori.queue.model import QueueBroken
 from tayori.tables.outcome import Found, TempFail
@@ -188,7 +189,7 @@ def _bad_path(session: Session, bad: BadPath, missing: Reply, syntax: Reply, raw
 
 def _undeclared(sender: str, options: SmtpdOptions) -> Reply | None:
     """A sender beyond ASCII without SMTPUTF8: its domain must be ASCII, its local part only if strict_smtputf8."""
-    if not sender.rpartition("@")[2].isascii():
+    if not split(sender)[1].isascii():
         return say.BAD_SENDER
     return say.MUST_DECLARE if options.strict_smtputf8 else None
 
@@ -244,8 +245,8 @@ async def rcpt(session: Session, argument: bytes) -> Reply | None:
     match = _TO.match(argument)
     if match is None or not match.group(1):
         return say.RCPT_SYNTAX
-    # as in Postfix, a recipient's domain may be a U-label without SMTPUTF8 too: only strict_smtputf8 minds
-    path = _path(options, match.group(1), options.smtputf8 and "SMTPUTF8" not in session.discard)
+    # as in Postfix, a domain beyond ASCII wants MAIL's SMTPUTF8; a local part does under strict_smtputf8 only
+    path = _path(options, match.group(1), transaction.smtputf8)
     if isinstance(path, BadPath):
         return _bad_path(session, path, say.RCPT_SYNTAX, say.BAD_RECIPIENT, match.group(1))
     if options.strict_smtputf8 and not transaction.smtputf8 and not path.address.isascii():
@@ -382,8 +383,8 @@ async def vrfy(session: Session, argument: bytes) -> Reply | None:
         argument = argument[:-8].rstrip(b" \t")
     if not argument:
         return say.VRFY_SYNTAX
-    path = parse_path(argument, smtputf8=utf8, strict=False)
-    if isinstance(path, BadPath) or not path.address or path.parameters:
+    path = parse_path(argument, smtputf8=utf8, strict=False, whole=True)
+    if isinstance(path, BadPath) or not path.address:
         return say.BAD_RECIPIENT
     if options.strict_smtputf8 and not utf8 and not path.address.isascii():
         return say.MUST_DECLARE
