@@ -93,7 +93,8 @@ class Settings:
         found = self._cache.get(("computed", name))
         if found is None:
             if name in self._computing:  # myhostname = $mydomain, whose default is made from myhostname
-                raise ConfigError("$name expansion goes round in a circle", None, "break the circle of references")
+                mend = "write myhostname = the full name of this machine, such as mail.example.com"
+                raise ConfigError("$name expansion goes round in a circle", None, mend)
             self._computing.add(name)
             try:
                 found = self._cache["computed", name] = COMPUTED[name](self)
