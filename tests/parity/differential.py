@@ -563,15 +563,15 @@ def differences(ours: list[str], theirs: list[str]) -> list[str]:
 def normal(mail: list[str]) -> list[str]:
     """Without what differs on purpose: luser_relay's Delivered-To, which BODY= a notice claims, its charset. Messages
     to one place come in any order."""
-    starts = [0, *(at for at, line in enumerate(mail) if line.startswith("== ")), len(mail)]
-    parts = [mail[begin:end] for begin, end in itertools.pairwise(starts)]
-    mail = [line for part in (parts[0], *sorted(parts[1:])) for line in part]
     lines = [
         line.replace("charset=utf-8", "charset=us-ascii").replace("SOFTBOUNCE <", "deferred <")
         for line in mail
-        if not line.startswith(("held ", "| Original-Recipient"))
+        if not line.startswith(("held ", "| Original-Recipient", "| Delivered-To: "))
     ]
-    return [line.replace(" BODY=8BITMIME", "") for line in lines if not line.startswith("| Delivered-To: ")]
+    lines = [line.replace(" BODY=8BITMIME", "") for line in lines]
+    starts = [0, *(at for at, line in enumerate(lines) if line.startswith("== ")), len(lines)]
+    parts = [lines[begin:end] for begin, end in itertools.pairwise(starts)]
+    return [line for part in (parts[0], *sorted(parts[1:])) for line in [*part, ""] if line or part is not parts[0]]
 
 
 def main() -> int:

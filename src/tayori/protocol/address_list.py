@@ -42,9 +42,10 @@ class Token:
 
 @dataclass(slots=True)
 class Address:
-    """`address`: its internal form. `text`: how it stands in the field, but for blanks and comments. `bare`: it
-    stands outside of <>. `empty`: it has no word, as in `<>` or where only a comment is. `signs`: those of `@!%` in
-    it outside of quotes. `torn`: two of its words stand side by side."""
+    """`address`: its internal form; `tight`: without the blanks that cleanup(8) puts before a stray `<` and behind a
+    comma. `text`: how it stands in the field, but for blanks and comments. `bare`: it stands outside of <>. `empty`:
+    it has no word, as in `<>` or where only a comment is. `signs`: those of `@!%` in it outside of quotes. `torn`:
+    two of its words stand side by side."""
 
     address: str
     text: str
@@ -53,6 +54,7 @@ class Address:
     empty: bool = False
     signs: str = ""
     torn: bool = False
+    tight: str = ""
 
     def becomes(self, address: str) -> bool:
         """Write this address in its place; whether that is another text."""
@@ -61,7 +63,9 @@ class Address:
 
 
 def _written(address: str) -> str:
-    # what looks like a source route is not quoted
+    # what looks like a source route is not quoted; blanks around a domain that was in quotes are left out
+    local, at, domain = address.rpartition("@")
+    address = f"{local}{at}{domain.strip(_BLANK)}" if at else address
     route = _ROUTE.match(address)
     if route is None:
         return quote(address) or '""'
@@ -75,7 +79,7 @@ def parse(text: str, limit: int = 0) -> list[Item]:
     """The parts of an address list. Takes whatever stands there; never raises. `limit`: of so many words, special
     characters and comments; the rest is left out (postconf(5) header_address_token_limit). 0: all."""
     reader = _Reader()
-    for token in reversed(tokens(text.rstrip(_BLANK), limit)):
+    for token in reversed(tokens(text.rstrip("\n"), limit)):
         reader.take(token)
     return reader.items()
 
@@ -145,18 +149,21 @@ class _Reader:
         signs = "".join(token.kind for token in words if token.kind in "@!%")
         text = "".join(", " if token.kind == "," else _word(token) for token in words)
         torn = any(one.kind in _WORDS and other.kind in _WORDS for one, other in itertools.pairwise(words))
-        self.out.append(Address(_internal(words), text, comments, self.where != "inside", not words, signs, torn))
+        address, tight = _internal(words), _internal(words, "")
+        self.out.append(Address(address, text, comments, self.where != "inside", not words, signs, torn, tight))
         self.part = []
 
 
-def _internal(words: list[Token]) -> str:
+def _internal(words: list[Token], blank: str = " ") -> str:
     out = ""
     behind = ""
     for token in words:
         words_meet = behind in _WORDS and token.kind in _WORDS and (behind, token.kind) != ("w", "w")
-        if words_meet or (token.kind == "<" and out):
+        if words_meet:
             out += " "
-        out += ", " if token.kind == "," else token.text
+        elif token.kind == "<" and out:
+            out += blank
+        out += f",{blank}" if token.kind == "," else token.text
         behind = token.kind
     return out
 

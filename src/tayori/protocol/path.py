@@ -141,9 +141,9 @@ def _mailbox(text: str, strict: bool) -> str:
         return ""
     if found[0].torn:
         raise _Bad("more than one word")
-    if strict and found[0].address.startswith("@"):
+    if strict and found[0].tight.startswith("@"):
         raise _Bad("no local part")
-    return found[0].address
+    return found[0].tight
 
 
 def _check(address: str, smtputf8: bool, numeric: bool) -> None:

@@ -61,7 +61,7 @@ class Generic:
         same = True
         for found in addresses(items):
             # the tables are asked for the complete address, but only what they name is written anew
-            whole = found.address
+            whole = found.tight
             if self._completes_remote or not remote:
                 whole = self._mapper.form.header(whole, remote, found.signs)
             new = await self.map(whole)
