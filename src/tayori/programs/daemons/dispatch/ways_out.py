@@ -101,7 +101,7 @@ class WaysOut:
         found = await self._resolver.resolve(address, sender)
         if isinstance(found, Deferred):
             return found
-        if found.kind is not AddressClass.LOCAL:
+        if found.kind is not AddressClass.LOCAL or found.transport != resolved.transport:
             return Forward(address)
         original = recipient.original or recipient.address
         return msgspec.structs.replace(recipient, address=found.address, original=original), found
