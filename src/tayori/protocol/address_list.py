@@ -26,6 +26,7 @@ _BLANKS = re.compile(rf"[{_BLANK}]+")
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _PLAIN_ATOM = re.compile(r'[^\x00-\x20()<>@,;:.\[\]"\\\x7f]+\Z')
 _ROUTE = re.compile(r"@[^:]*:")
+_COMMAS = re.compile(r", *")
 _WORDS = frozenset("wql")
 _NAMED = "group"
 
@@ -63,13 +64,24 @@ class Address:
 
 
 def _written(address: str) -> str:
-    # what looks like a source route is not quoted; blanks around a domain that was in quotes are left out
+    # what looks like a source route is not quoted; a domain that was in quotes is read anew
     local, at, domain = address.rpartition("@")
-    address = f"{local}{at}{domain.strip(_BLANK)}" if at else address
+    if at and " " in domain:
+        address = f"{local}@{_spaced(tokens(domain))}"
     route = _ROUTE.match(address)
     if route is None:
         return quote(address) or '""'
-    return route.group() + (quote(address[route.end() :]) or '""')
+    return _COMMAS.sub(", ", route.group()) + (quote(address[route.end() :]) or '""')
+
+
+def _spaced(found: list[Token]) -> str:
+    text = behind = ""
+    for token in found:
+        if behind == "," or (behind in _WORDS | {"c"} and token.kind in _WORDS | {"c", "<"}):
+            text += " "
+        text += _word(token)
+        behind = token.kind
+    return text
 
 
 Item = Token | Address

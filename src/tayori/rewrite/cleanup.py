@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tayori.config.settings import Settings
+from tayori.protocol.address import split
 from tayori.protocol.headers import Field, fields, header_end
 from tayori.rewrite.checks import Checks, Edit, Findings
 from tayori.rewrite.classes import Classes
@@ -273,7 +274,9 @@ class Cleanup:
         found = next((one for one in header if one.name == "message-id"), None)
         recipients = cleaned.recipients
         if findings.redirect:
-            recipients = tuple(replace(one, address=findings.redirect) for one in recipients[-1:])
+            # one copy; whose it is that Postfix keeps: the first by domain and name
+            first = min(recipients, key=lambda one: split(one.address.lower())[::-1], default=None)
+            recipients = (replace(first, address=findings.redirect),) if first is not None else ()
         elif findings.bcc:
             pairs = [(one.address, one) for one in recipients]
             pairs += [(address, Rewritten(address, address, "NEVER")) for address in findings.bcc]

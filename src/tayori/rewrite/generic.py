@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tayori.config.settings import Settings
-from tayori.protocol.address_list import addresses, parse, written
+from tayori.protocol.address_list import Address, addresses, parse, written
 from tayori.protocol.headers import Field, fields, header_end
 from tayori.rewrite.classes import Classes
 from tayori.rewrite.headerfix import RECIPIENT_FIELDS, SENDER_FIELDS
@@ -58,16 +58,20 @@ class Generic:
     async def _field(self, one: Field, remote: bool) -> bytes | Deferred:
         label, _, value = one.raw.decode("utf-8", "surrogateescape").partition(":")
         items = parse(value, self._tokens)
+        news: list[tuple[Address, str]] = []
         same = True
         for found in addresses(items):
-            # the tables are asked for the complete address, but only what they name is written anew
+            # the tables are asked for the complete address, but only what they name is changed
             whole = found.tight
             if self._completes_remote or not remote:
                 whole = self._mapper.form.header(whole, remote, found.signs)
             new = await self.map(whole)
             if isinstance(new, Deferred):
                 return new
-            if new != whole:
-                found.becomes(new)
-                same = False
-        return one.raw if same else written(label, items).encode("utf-8", "surrogateescape")
+            news.append((found, found.tight if new == whole else new))
+            same = same and new == whole
+        if same:
+            return one.raw
+        for found, new in news:
+            found.becomes(new)
+        return written(label, items).encode("utf-8", "surrogateescape")

@@ -63,7 +63,7 @@ class Finder:
         if cut:
             keys.append((f"{base}@{domain}" if at else base, True))
         if localpart and at:
-            own = await self._is_local(domain)
+            own = await self._is_local(domain.removesuffix("."))
             if isinstance(own, Deferred):
                 return own
             if own:
