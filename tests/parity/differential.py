@@ -561,12 +561,12 @@ def differences(ours: list[str], theirs: list[str]) -> list[str]:
 
 
 def normal(mail: list[str]) -> list[str]:
-    """Without what differs on purpose: luser_relay's Delivered-To, which BODY= a notice claims, its charset. Messages
+    """Without what differs on purpose: which BODY= a notice claims, its charset. Messages
     to one place come in any order."""
     lines = [
         line.replace("charset=utf-8", "charset=us-ascii").replace("SOFTBOUNCE <", "deferred <")
         for line in mail
-        if not line.startswith(("held ", "| Original-Recipient", "| Delivered-To: "))
+        if not line.startswith(("held ", "| Original-Recipient"))
     ]
     lines = [line.replace(" BODY=8BITMIME", "") for line in lines]
     starts = [0, *(at for at, line in enumerate(lines) if line.startswith("== ")), len(lines)]

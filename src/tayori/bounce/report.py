@@ -131,7 +131,7 @@ def report(
             Recipient(
                 n=1,
                 address=notice.recipient,
-                original=options.written.get(notice.recipient, notice.recipient),
+                original=options.written.get(notice.recipient, notice.recipient) if notice.copy else notice.recipient,
                 notify="NEVER",
             ),
         ),

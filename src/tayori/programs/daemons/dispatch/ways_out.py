@@ -104,7 +104,8 @@ class WaysOut:
         if found.kind is not AddressClass.LOCAL or found.transport != resolved.transport:
             return Forward(address)
         original = recipient.original or recipient.address
-        return msgspec.structs.replace(recipient, address=found.address, original=original), found
+        shown = recipient.delivered or recipient.address  # so that mail that comes back here is seen
+        return msgspec.structs.replace(recipient, address=found.address, original=original, delivered=shown), found
 
 
 def _through(service: Service, resolved: Resolved, domain: str) -> Resolved:
