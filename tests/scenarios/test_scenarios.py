@@ -42,6 +42,7 @@ UNEXPLAINED = {
     "smtp-mail-parameters": "bad syntax",
     "smtp-mail-syntax": "bad syntax",
     "smtp-order": "commands in a wrong order",
+    "notify-protocol": "bad syntax",
     "smtp-paths": "bad syntax",
     "smtp-paths-strict": "bad syntax",
     "smtp-rcpt-parameters": "bad syntax",

@@ -306,7 +306,16 @@ def normal_message(content: bytes, places: dict[str, str]) -> list[str]:
     text = re.sub(r"^(X-(Postfix|Tayori)-Queue-ID|Final-Log-ID): \w+", r"\1: ID", text, flags=re.M)
     text = re.sub(r"\(from userid \d+\)", "(from userid UID)", text)
     text = _places(text, places)
-    return _report(text).split("\n")
+    return _session(_report(text)).split("\n")
+
+
+def _session(text: str) -> str:
+    """Of a notice about a session the words around what was said are the program's own, and of "queued as" the ID."""
+    if not re.search(r"^Subject: \S+ SMTP server: errors from ", text, re.M):
+        return text
+    head, _, body = text.partition("\n\n")
+    said = [line for line in body.split("\n") if line.startswith(" ")]
+    return "\n".join([head, "", "(words)", "", *said, "", "(words)", ""])
 
 
 def _report(text: str) -> str:

@@ -27,6 +27,7 @@ class BounceOptions:
     double_bounce_notice: str = "postmaster@localhost"
     delay_notice: str = "postmaster@localhost"
     threaded: bool = False
+    error_notice: str = "postmaster@localhost"
     written: Mapping[str, str] = field(default_factory=dict)
     """The addresses of notices as main.cf has them."""
     warning: int = 0
@@ -56,6 +57,7 @@ class BounceOptions:
             bounce_notice=complete("bounce_notice_recipient", origin),
             double_bounce_notice=complete("2bounce_notice_recipient", origin),
             delay_notice=complete("delay_notice_recipient", origin),
+            error_notice=complete("error_notice_recipient", origin),
             written=written,
             threaded=settings.flag("enable_threaded_bounces"),
             warning=settings.seconds("delay_warning_time"),

@@ -44,10 +44,10 @@ ROWS: tuple[Row, ...] = (
         "Of which kinds of trouble postmaster is told.",
         status=Status.PARTLY,
         why=(
-            "bounce, 2bounce and delay are told; data, policy, protocol, resource and software are not, but "
-            "the log has them."
+            "Sessions of the SMTP server, bounces and delays are told; of data, software and what the SMTP client "
+            "meets only the log knows."
         ),
-        whole=("bounce", "2bounce", "delay"),
+        whole=("bounce", "2bounce", "delay", "policy", "protocol", "resource"),
     ),
     Row("bounce_notice_recipient", Kind.TEXT, "postmaster", "Who gets copies of bounces."),
     Row(
@@ -161,9 +161,7 @@ ROWS: tuple[Row, ...] = (
         "error_notice_recipient",
         Kind.TEXT,
         "postmaster",
-        "Who gets notices about errors of protocol, policy, resource or software.",
-        status=Status.PLANNED,
-        why="Such notices are not written yet; the log has the errors.",
+        "Who gets notices about errors of protocol, policy or resource, when notify_classes says so.",
     ),
     Row("double_bounce_sender", Kind.TEXT, "double-bounce", "The sender of notices that must not come back."),
     Row("queue_minfree", Kind.NUMBER, "0", "Free bytes that must be left in the queue's file system.", low=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,8 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from tayori.bounce.options import BounceOptions
+from tayori.bounce.session_notice import session_notice
 from tayori.config.settings import Settings
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
 from tayori.programs.daemons.smtpd.service import Envelope
@@ -65,6 +68,8 @@ class Intake:
         self._mail_name = settings.text("mail_name")
         self._date = (0, "")
         self._detecting = _autodetected(settings)
+        self._notices = BounceOptions.of(settings)
+        self._telling: set[asyncio.Task[None]] = set()
 
     def next_number(self) -> int:
         """A queue number. Raises QueueBroken."""
@@ -85,6 +90,22 @@ class Intake:
         await self._queue.call(lambda store: store.make_due(time.time(), site=site))
         self.dispatcher.wake()
         return True
+
+    def tell_postmaster(self, peer: str, said: str, bounced: bool) -> None:
+        """Send the postmaster what was said in a session (postconf(5) notify_classes), in the background."""
+        task = asyncio.get_running_loop().create_task(self._tell(peer, said, bounced))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, peer: str, said: str, bounced: bool) -> None:
+        try:
+            number = self.next_number()
+        except QueueBroken as error:
+            self.log.line("smtpd", f"warning: no notice to the postmaster: {error}")
+            return
+        born = await self.reborn(session_notice(peer, said, bounced, self._notices, number, time.time()))
+        if born is not None:
+            await self._accept(born)
 
     def date(self, now: float) -> str:
         """The date header's text; made once a second."""

@@ -135,6 +135,9 @@ class DryIntake(Intake):
         self.attributes = Attributes()
         self.mark = 0
 
+    def tell_postmaster(self, peer: str, said: str, bounced: bool) -> None:
+        """Nobody is told."""
+
     async def keep(
         self, number: int, incoming: Incoming, attributes: Attributes, arrival: float, forced: Forced = NOTHING
     ) -> Reply:

@@ -63,6 +63,9 @@ class SmtpdOptions:
     numeric_domain: bool = False
     min_user: bool = False
     null_domain: bool = False
+    notify: frozenset[str] = frozenset()
+    """notify_classes, in lower case."""
+    history_lines: int = 100
 
     @classmethod
     def of(cls, settings: Settings) -> SmtpdOptions:
@@ -124,6 +127,8 @@ class SmtpdOptions:
             numeric_domain=settings.flag("resolve_numeric_domain"),
             min_user=settings.flag("allow_min_user"),
             null_domain=settings.flag("resolve_null_domain"),
+            notify=frozenset(word.lower() for word in settings.items("notify_classes")),
+            history_lines=settings.number("smtpd_history_flush_threshold"),
         )
 
 

@@ -65,6 +65,10 @@ class Intake(Protocol):
         """ETRN: try now what waits for a site; False when it is not ours to flush."""
         ...
 
+    def tell_postmaster(self, peer: str, said: str, bounced: bool) -> None:
+        """Send the postmaster what was said in a session, in the background."""
+        ...
+
     async def receive(self, envelope: Envelope) -> Reply:
         """Clean, keep durably, start delivery: the reply to the end of DATA."""
         ...

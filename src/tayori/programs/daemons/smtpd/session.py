@@ -20,6 +20,7 @@ from tayori.policy.policy import PERMITTED
 from tayori.policy.verdict import Pending, Verdict
 from tayori.programs.daemons.smtpd import auth, bdat, commands, data, starttls, xclient
 from tayori.programs.daemons.smtpd.service import SmtpdService
+from tayori.programs.daemons.smtpd.transcript import PROTOCOL, Transcript
 from tayori.programs.daemons.smtpd.values import Counters, Transaction
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.reply import Reply, wire
@@ -53,6 +54,8 @@ HANDLERS: dict[str, Handler] = {
 PENDING = {Stage.CONNECT: 0, Stage.HELO: 1, Stage.PLAIN_HELO: 1, Stage.MAIL: 2}
 """Stages that may leave a defer_if_permit to later ones; each forgets what it and those after it left before."""
 _CONTENT = (Stage.DATA, Stage.END_OF_DATA)
+_FORGET = frozenset(("EHLO", "HELO", "RSET", "DATA", "BDAT"))
+"""Where a long record of what was said may begin anew (postconf(5) smtpd_history_flush_threshold)."""
 LINGER = 1.0
 """Seconds to wait for a refused client to hang up."""
 
@@ -95,6 +98,7 @@ class Session:
         self._exempt: tuple[tuple[str, str], bool] | None = None
         self._reading = False
         self._out: list[bytes] = []
+        self.transcript = Transcript(self.options.notify, self.options.history_lines)
 
     @property
     def peer(self) -> str:
@@ -136,6 +140,8 @@ class Session:
     def note_verdict(self, verdict: Verdict, facts: Facts) -> None:
         """Log a refusal and the side effects, as Postfix words them."""
         self.trail.judged(verdict, facts)
+        if not verdict.permitted:
+            self.transcript.judged(verdict)
         if verdict.effects:
             for line in effect_lines(verdict, facts, self.peer, self._stage(facts)):
                 self.note(line)
@@ -184,6 +190,7 @@ class Session:
         data = wire(reply)
         if not self.options.smtputf8 and not data.isascii():
             data = say.blanked(data)
+        self.transcript.said(data)
         self._out.append(data)
 
     def flush(self) -> None:
@@ -224,6 +231,7 @@ class Session:
     async def run(self) -> None:
         """From greeting to goodbye; never raises for anything that a client does."""
         self.stream.timeout = self.options.timeout
+        ending = ""
         try:
             await self._greet()
             while True:
@@ -231,6 +239,7 @@ class Session:
         except Closing:
             await self._farewell()
         except TimeoutError:
+            ending = "timeout"
             self.note(f"timeout after {self.where} from {self.peer}")
             self.say(Reply(421, "4.4.2", f"{self.options.hostname} Error: timeout exceeded"))
             self.flush()
@@ -239,12 +248,14 @@ class Session:
             self.flush()
             raise
         except (ConnectionError, TlsError):
+            ending = "lost connection"
             self.note(f"lost connection after {self.where} from {self.peer}")
         finally:
             if self._counted:
                 self.service.rates.disconnect(self._counted)
             self.note(f"disconnect from {self.peer} {self.counters}")
             self.trail.gone(self)
+            self._tell_postmaster(ending)
             self._drop_incoming()
             self.stream.close()
             self._ended(self)
@@ -309,6 +320,7 @@ class Session:
     async def _one_command(self) -> None:
         if self.errors >= self.options.hard_errors:
             self.note(f"too many errors after {self.where} from {self.peer}")
+            self.transcript.wrong(PROTOCOL)
             text = f"{self.options.hostname} Error: too many errors"
             self.say(self.trail.refused("CONNECT", b"", Reply(421, "4.7.0", text)))
             raise Closing
@@ -318,6 +330,7 @@ class Session:
         line = await self.read_line()
         if self.service.command_filter is not None:
             line = await self._filtered(line, self.service.command_filter)
+        self.transcript.heard(line.text)
         verb, argument = say.split_command(line.text)
         reply = await self._command(verb, argument, line)
         ok = reply is None or reply.code < 400
@@ -326,6 +339,7 @@ class Session:
             self.errors += 1
         if reply is not None:
             if not ok:
+                self.transcript.answered(verb, reply, reply is say.SEND_HELO)
                 reply = self.trail.refused(verb, argument, self.soften(reply))
             if not ok and self.service.footer is not None:
                 reply = await self.service.footer.apply(reply, self.facts(Stage.RCPT))
@@ -337,6 +351,8 @@ class Session:
                 raise Closing
         if verb == "QUIT" and ok:
             raise Closing
+        if self.transcript.long and verb in _FORGET:
+            self._tell_postmaster("")
 
     async def _filtered(self, line: Line, filter_: Maps) -> Line:
         """smtpd_command_filter: what the table makes of a command; when it cannot be asked, the session ends."""
@@ -411,6 +427,7 @@ class Session:
         self.pipelining_broken = True
         if self.options.forbid_pipelining:
             self.note(f"improper command pipelining after {row.verb} from {self.peer}")
+            self.transcript.wrong(PROTOCOL)
             self.say(say.PIPELINING_BROKEN)
             raise Closing
 
@@ -423,6 +440,13 @@ class Session:
     async def bare_mode(self) -> str:
         """What ends a body for this client (smtpd_forbid_bare_newline and its exclusions)."""
         return "no" if await self._bare_exempt() else self.options.bare_newline
+
+    def _tell_postmaster(self, ending: str) -> None:
+        """notify_classes: what was said so far, if that is wanted; then it is forgotten."""
+        transcript = self.transcript
+        if transcript.due:
+            self.service.intake.tell_postmaster(self.peer, transcript.text(ending), transcript.bounced)
+        transcript.forget()
 
     def interrupt(self) -> None:
         """The server stops: a session between mails ends now, one inside a mail after it."""

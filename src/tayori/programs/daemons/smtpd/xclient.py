@@ -72,6 +72,7 @@ def _address(value: str) -> str | None:
 
 
 async def _adopt(session: Session, values: dict[str, str]) -> None:
+    session.transcript.forget()  # what was said before was said by somebody else
     client = session.client
     upper = {name: value.upper() for name, value in values.items()}
     if "ADDR" in values and upper["ADDR"] not in _UNAVAILABLE:
