@@ -48,6 +48,7 @@ class Incoming(msgspec.Struct, frozen=True):
     is sendmail's -F. `internal`: born here (bounces): no blind copies, no checks. `about` describes the session
     in the notes of checks (`from name[address]; from=<…> to=<…> proto=ESMTP helo=<…>`), needed only when
     `Cleanup.checking`. `overrides` are words of receive_override_options. `service` is cleanup_service_name.
+    `redirect`: REDIRECT of access(5), which one of header_checks(5) overrides.
     """
 
     sender: str
@@ -62,6 +63,7 @@ class Incoming(msgspec.Struct, frozen=True):
     about: str = ""
     overrides: frozenset[str] = frozenset()
     service: str = ""
+    redirect: str = ""
 
 
 class Cleanup:
@@ -225,7 +227,7 @@ class Cleanup:
         if not (rewriting or checking or dropping or self._headers.always_add or end > self._headers.size_limit):
             return Cleaned(
                 cleaned.sender,
-                cleaned.recipients,
+                _redirected(cleaned.recipients, message.redirect) if message.redirect else cleaned.recipients,
                 b"".join((message.trace, head, gap, b"" if mapped else content[end:]))
                 if gap or mapped
                 else message.trace + content,
@@ -245,7 +247,7 @@ class Cleanup:
         rewriting: bool,
     ) -> Cleaned:
         """The way for messages whose header or body needs work."""
-        findings = Findings(about=message.about)
+        findings = Findings(about=message.about, redirect=message.redirect)
         trace = message.trace
         header = self._headers.trimmed(header)
         edits: list[Edit] = []
@@ -274,9 +276,7 @@ class Cleanup:
         found = next((one for one in header if one.name == "message-id"), None)
         recipients = cleaned.recipients
         if findings.redirect:
-            # one copy; whose it is that Postfix keeps: the first by domain and name
-            first = min(recipients, key=lambda one: split(one.address.lower())[::-1], default=None)
-            recipients = (replace(first, address=findings.redirect),) if first is not None else ()
+            recipients = _redirected(recipients, findings.redirect)
         elif findings.bcc:
             pairs = [(one.address, one) for one in recipients]
             pairs += [(address, Rewritten(address, address, "NEVER")) for address in findings.bcc]
@@ -314,6 +314,12 @@ def _value(head: bytes, at: int) -> str:
     if not text:
         text = head[stop + 1 : head.find(b"\n", stop + 1)].strip()
     return text.decode("utf-8", "surrogateescape")
+
+
+def _redirected(recipients: tuple[Rewritten, ...], address: str) -> tuple[Rewritten, ...]:
+    """One copy to `address`, in the place of the recipient that Postfix keeps: the first by domain and name."""
+    first = min(recipients, key=lambda one: split(one.address.lower())[::-1], default=None)
+    return (replace(first, address=address),) if first is not None else ()
 
 
 def _refused(message: Incoming, reject: tuple[int, str, str], why: str) -> Cleaned:

@@ -309,20 +309,19 @@ def _with_effects(incoming: Incoming, effects: tuple[tuple[str, str], ...]) -> t
     if not effects:
         return incoming, NOTHING
     recipients, forced = incoming.recipients, NOTHING
-    top = b""
+    top, redirect = b"", ""
     for kind, value in effects:
         if kind == "PREPEND":
             top += value.encode("utf-8", "surrogateescape") + b"\n"
         elif kind == "REDIRECT":
-            named = min(recipients, key=lambda one: one.address)  # as recorded from a real Postfix
-            recipients = (replace(named, address=value),)
+            redirect = value
         elif kind == "BCC":
             recipients = (*recipients, Rewritten(value, value, "NEVER"))
         elif kind == "HOLD":
             forced = Forced(True, forced.filter)
         elif kind == "FILTER":
             forced = Forced(forced.hold, value)
-    return replace(incoming, trace=top + incoming.trace, recipients=recipients), forced
+    return replace(incoming, trace=top + incoming.trace, recipients=recipients, redirect=redirect), forced
 
 
 def _message(
