@@ -570,8 +570,8 @@ def normal(mail: list[str]) -> list[str]:
     ]
     lines = [line.replace(" BODY=8BITMIME", "") for line in lines]
     starts = [0, *(at for at, line in enumerate(lines) if line.startswith("== ")), len(lines)]
-    parts = [lines[begin:end] for begin, end in itertools.pairwise(starts)]
-    return [line for part in (parts[0], *sorted(parts[1:])) for line in [*part, ""] if line or part is not parts[0]]
+    parts = ["\n".join(lines[begin:end]).rstrip("\n") for begin, end in itertools.pairwise(starts)]
+    return "\n\n".join((parts[0], *sorted(parts[1:]))).split("\n")
 
 
 def main() -> int:
