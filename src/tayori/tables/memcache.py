@@ -40,7 +40,7 @@ class MemcacheTable:
         self._flags = config.number("flags", 0)
         self._ttl = config.number("ttl", 3600)
         self._tries = config.number("max_try", 2, 1)
-        self._pause = min(config.number("retry_pause", 1), PAUSE_MOST)
+        self._pause = min(config.number("retry_pause", 1, 1), PAUSE_MOST)
         self._line_limit = config.number("line_size_limit", 1024, 64)
         self._data_limit = config.number("data_size_limit", 10240, 1)
         self._fold = spec.fold
