@@ -6,9 +6,9 @@ import random
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from support import database_grammar, database_servers
+from support import database_grammar, database_servers, odd_servers, small_grammar
 from support.database_grammar import CACHED, LDIF, ROWS, Place
 from support.ports import free_port
 from support.table_grammar import Case
@@ -61,6 +61,9 @@ PLACES: dict[str, tuple[Start, Callable[[random.Random, Place], Case]]] = {
     "sqlite": (_sqlite, database_grammar.sqlite),
     "ldap": (_ldap, database_grammar.ldap),
     "memcache": (_memcache, database_grammar.memcache),
+    "small": (lambda: nullcontext({}), lambda dice, _: small_grammar.small(dice)),
+    "tcp": (odd_servers.running, small_grammar.tcp),
+    "socketmap": (odd_servers.running, small_grammar.socketmap),
 }
 
 

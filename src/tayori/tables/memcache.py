@@ -15,7 +15,7 @@ from tayori.tables.dbconfig import DatabaseConfig, Unreadable
 from tayori.tables.lines import fold
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, Table, TempFail
 from tayori.tables.spec import Spec
-from tayori.tables.streams import StreamPool, Unreachable, parse_endpoint
+from tayori.tables.streams import StreamPool, Unreachable, answer_text, parse_endpoint
 from tayori.tables.template import Frame, compiled, unquoted
 
 MAX_KEY = 250
@@ -63,8 +63,8 @@ class MemcacheTable:
             try:
                 value = await self._get(wire)
                 if value is not None:
-                    return Found(value.decode("utf-8", "surrogateescape"))
-            except Unreachable as error:
+                    return Found(answer_text(value))
+            except (Unreachable, ValueError) as error:
                 failure = str(error)
         if self._backup is None:
             return TempFail(f"{self.name}: {failure}") if failure else NOT_FOUND

@@ -2,7 +2,8 @@
 
 hosts (host, host:port, inet:host:port, unix:/socket), user, password, dbname, query, result_format, domain,
 expansion_limit, charset, option_file, option_group, require_result_set, tls_CAfile, tls_CApath, tls_cert_file,
-tls_key_file, tls_verify_cert. `localhost` means the default socket where there is one, with a port, too, as in MySQL's own clients.
+tls_key_file, tls_verify_cert. `localhost` means the default socket where there is one, with a port, too, as in
+MySQL's own clients.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "parity"))
 import differential_tables
 
 ROUNDS = {"alias": 40, "cidr": 60, "regexp": 60, "pcre": 60, "options": 30,
-          "pgsql": 40, "mysql": 40, "sqlite": 60, "ldap": 40, "memcache": 40}  # fmt: skip
+          "pgsql": 40, "mysql": 40, "sqlite": 60, "ldap": 40, "memcache": 40,
+          "small": 60, "tcp": 25, "socketmap": 30}  # fmt: skip
 
 
 @pytest.mark.peer
