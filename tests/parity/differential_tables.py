@@ -53,7 +53,7 @@ ON_PURPOSE = {
     "ldap: scope = x; mysql and pgsql: an empty dbname; memcache: timeout = 0": "One takes it, with a warning or without.",
     "unionmap, pipemap: a part in braces; randmap: a word in braces": "Postfix takes the braces for a part of it.",
     "a rule that is wrong in cidr:{…}, regexp:{…}, pcre:{…}": "Postfix leaves it out with a warning; tayori does not start.",
-    "inline: a key with a blank, or an empty value": "Postfix refuses the one and takes the other.",
+    "inline: a key with a blank, an empty key or value": "Postfix refuses the first and takes the others.",
     "tcp: an answer that ends in CR LF": "The CR belongs to the value in Postfix.",
     "texthash: -d and -i": "Postfix changes databases only, tayori the text.",
     "mysql: localhost without a socket": "MySQL's library gives up; tayori goes over TCP.",

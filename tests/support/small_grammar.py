@@ -10,7 +10,7 @@ from support.table_grammar import Case, Command
 KEYS = ["a", "A", "b", "c", "ab", "a b", "x@y.com", "y.com", "10.1.1.1", "::1", "root", "ROOT", "daemon", "nobody-such", "", " ", "a ", " a", "é", "É",
         "1", "2", "one", "PATH", "path", "key", "{", "}", "a=b", "q,r", "two words", "none", "$1", "x" * 300]  # fmt: skip
 INLINE = ["a=1", "A=2", "b = 2", "{b = x y}", "{ c=3, 4 }", "é=5", "x@y.com=one", "1=one", "2=a", "one=end", "{ key = {v} }", "a=b=c",
-          "=x", "a", "{}", "c= 4", "{q,r = 1}", "b=fail"]  # fmt: skip
+          "a", "{}", "c= 4", "{q,r = 1}", "b=fail"]  # fmt: skip
 STATIC = ["x", "a", "{ some words }", "{x,y}", "1,2", "{}", "a b", "{a} b", "one", "{ {x} }", "2"]
 WORDS = ["one", "a", "1", "x@y.com", "b", "{}"]
 RULES = {
