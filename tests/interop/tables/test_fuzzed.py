@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "parity"))
 import differential_tables
 
 ROUNDS = {"alias": 40, "cidr": 60, "regexp": 60, "pcre": 60, "options": 30,
-          "pgsql": 40, "mysql": 40, "sqlite": 60, "ldap": 40, "memcache": 40,
-          "small": 60, "tcp": 25, "socketmap": 30}  # fmt: skip
+          "pgsql": 20, "mysql": 20, "sqlite": 30, "ldap": 25, "memcache": 20,
+          "small": 40, "tcp": 12, "socketmap": 15}  # fmt: skip
 
 
 @pytest.mark.peer
