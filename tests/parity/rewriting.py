@@ -2,7 +2,8 @@
 
 On purpose otherwise, and left out here: a pattern of sender_canonical_maps such as /.+/ fits the null sender in Postfix,
 which it asks for as `""` (a bounce would be answered by a bounce); an owner-alias of several addresses is one sender
-with commas in quotes in Postfix (expand_owner_alias).
+with commas in quotes in Postfix (expand_owner_alias); NOTIFY=SUCCESS for an alias: Postfix reports "expanded" once, tayori
+each delivery. Many rounds still differ in the log's orig_to= of what went through .forward and in the order of reports.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ VIRTUAL = ["v@virt.example alice@example.com", "two@virt.example bob@example.com
            "@old.example @virt.example", '"v w"@virt.example alice@example.com', "carol@example.com carol+virt@example.com", "loop1@virt.example deep@virt.example", "nobody1@example.com none@virt.example",
            "postmaster bob@example.com", "@foreign.example one@other.example", "any@virt.example alice+fix@example.com", "dave dave@foreign.example"]  # fmt: skip
 PATTERNS = ["/^(.*)\\+(.*)@virt\\.example$/ $1@example.com", "/^(.)(.*)@old\\.example$/ $1.$2@foreign.example", "/^any(.*)@virt\\.example/ alice$1@example.com, bob@example.com",
-            "/^(.*)@sub\\.(.*)$/ ${1}@$2", "/^f@(.*)$/ g+$1@other.example", "/^(.*)\"(.*)$/ carol@example.com", "/nobody/ dave@example.com"]  # fmt: skip
+            "/^(.*)@sub\\.(.*)$/ ${1}@$2", "/^f@(.*)$/ g+$1@other.example", "/nobody/ dave@example.com"]  # fmt: skip
 GENERIC = ["alice@example.com out@public.example", "@example.com @public.example", "bob b.ob@public.example", "f@foreign.example ff@foreign.example", "@foreign.example @gen.example",
            "carol@ c@public.example", "g+gen@other.example gg@other.example"]  # fmt: skip
 TRANSPORT = ["foreign.example error:5.1.2 no such domain", ".foreign.example discard:", "other.example smtp:[127.0.0.1]:@SINK@", "f@foreign.example discard:silent", "public.example error:nope",
@@ -218,11 +219,7 @@ class Rewriter(Maker):
             sender = self.dice.choice(SENDERS)
             steps.append(("line", f"MAIL FROM:<{sender}>"))
             for recipient in self.some(RECIPIENTS, 1, 3):
-                if self.chance(0):
-                    recipient += "> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;orig@x.example"
-                else:
-                    recipient += ">"
-                steps.append(("line", f"RCPT TO:<{recipient}"))
+                steps.append(("line", f"RCPT TO:<{recipient}>"))
             header = [
                 f"Subject: {number}",
                 f"From: {self.dice.choice(SENDERS) or 'alice'}",
