@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 import itertools
 import random
 import sys
@@ -581,7 +582,9 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=None)
     parser.add_argument("--headers", action="store_true", help="easy rules, hard headers")
     parser.add_argument("--wire", action="store_true", help="bytes as no client should send them")
+    parser.add_argument("--maps", action="store_true", help="every map of addresses at once (rewriting.py)")
     options = parser.parse_args()
+    maker: type[Maker] = importlib.import_module("rewriting").Rewriter if options.maps else Maker
     sc.play = play  # type: ignore[assignment]
     root = options.keep or Path(tempfile.mkdtemp(prefix="tydiff", dir="/var/tmp"))
     root.mkdir(exist_ok=True)
@@ -589,7 +592,7 @@ def main() -> int:
     bad = 0
     with TayoriRuns(root / "tayori") as tayori, PostfixRuns(root / "postfix") as postfix:
         for seed in range(options.seed, options.seed + options.rounds):
-            scenario = Maker(random.Random(seed), root / f"round{seed}", options.headers, options.wire).round()
+            scenario = maker(random.Random(seed), root / f"round{seed}", options.headers, options.wire).round()
             try:
                 theirs, their_mail = postfix.run(scenario)
                 ours, our_mail = tayori.run(scenario)

@@ -16,6 +16,8 @@ class Case:
     source: bytes
     commands: tuple[Command, ...]
     main_cf: str = ""
+    placed: bool = False
+    """Whether `@/` in the source is that folder, too."""
 
 
 def _lines(dice: random.Random, make: Callable[[random.Random], str], low: int, high: int) -> str:

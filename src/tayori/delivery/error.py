@@ -1,6 +1,7 @@
 """error(8) and retry: every recipient bounces (or is deferred) with the next hop as the reason.
 
-`error:5.2.1 mailbox closed`: a leading enhanced code of the right class counts; without one 5.0.0 or 4.0.0.
+`error:5.2.1 mailbox closed`: a leading enhanced code of the right class counts; without one, or with one of
+another class, 5.0.0 or 4.0.0.
 """
 
 from __future__ import annotations
@@ -28,5 +29,4 @@ def _parts(nexthop: str, kind: str) -> tuple[str, str]:
     match = _CODE.match(nexthop)
     if match is None:
         return f"{kind}.0.0", nexthop or "no reason given"
-    # a code of the other class keeps its subject and detail
-    return kind + match.group(1)[1:], match.group(2)
+    return match.group(1) if match.group(1).startswith(kind) else f"{kind}.0.0", match.group(2)

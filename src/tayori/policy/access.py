@@ -163,7 +163,7 @@ async def check_helo_access(run: Evaluation, rule: Rule) -> Answer:
     if helo is None:
         return None
     access: Access = rule.prepared
-    return await access.find(run, rule, access.domain(helo.lower()), Subject(helo, Resource.HELO.value))
+    return await access.find(run, rule, access.domain(helo), Subject(helo, Resource.HELO.value))
 
 
 async def check_sender_access(run: Evaluation, rule: Rule) -> Answer:

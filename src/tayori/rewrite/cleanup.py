@@ -169,8 +169,13 @@ class Cleanup:
     async def _expanded(
         self, message: Incoming, sender: str, wanted: list[Rewritten]
     ) -> tuple[str, tuple[Rewritten, ...]] | Cleaned:
+        pairs = await self._aliased(message, wanted)
+        return pairs if isinstance(pairs, Cleaned) else (sender, self._unique(pairs))
+
+    async def _aliased(self, message: Incoming, wanted: list[Rewritten]) -> list[tuple[str, Rewritten]] | Cleaned:
+        """Each with the addresses that virtual_alias_maps make of it."""
         if not self._virtual:
-            return sender, self._unique([(one.address, one) for one in wanted])
+            return [(one.address, one) for one in wanted]
         pairs: list[tuple[str, Rewritten]] = []
         for one in wanted:
             found = await self._virtual.expand(one.address)
@@ -179,7 +184,7 @@ class Cleanup:
             if isinstance(found, TooMany):
                 return _refused(message, EXPANSION, found.why)
             pairs += [(address, one) for address in found]
-        return sender, self._unique(pairs)
+        return pairs
 
     async def _copies(self, sender: str, wanted: list[Rewritten]) -> list[Rewritten] | Deferred:
         """Blind copies: always_bcc, sender_bcc_maps, recipient_bcc_maps; nobody is told when they fail."""
@@ -196,8 +201,18 @@ class Cleanup:
                 return hit
             if hit is not None:
                 found += [target.text for target in parse_destinations(hit.found.value)]
+        return await self._copied(found)
+
+    async def _copied(self, found: list[str]) -> list[Rewritten] | Deferred:
+        """Addresses of copies as recipients: canonical_maps hold for them, too."""
         forms = {address.lower(): address for address in map(self._form.envelope, reversed(found))}
-        return [Rewritten(address, address, "NEVER") for address in reversed(forms.values())]
+        copies: list[Rewritten] = []
+        for address in reversed(forms.values()):
+            mapped = await self._canonical.map(address, ENVELOPE_RECIPIENT) if self._canonical else address
+            if isinstance(mapped, Deferred):
+                return mapped
+            copies.append(Rewritten(mapped, mapped, "NEVER"))
+        return copies
 
     async def _content(self, message: Incoming, cleaned: Cleaned) -> Cleaned:
         content = message.content
@@ -278,9 +293,13 @@ class Cleanup:
         if findings.redirect:
             recipients = _redirected(recipients, findings.redirect)
         elif findings.bcc:
-            pairs = [(one.address, one) for one in recipients]
-            pairs += [(address, Rewritten(address, address, "NEVER")) for address in findings.bcc]
-            recipients = self._unique(pairs)
+            copies = await self._copied(list(findings.bcc))
+            if isinstance(copies, Deferred):
+                return _refused(message, QUEUE_ERROR, copies.why)
+            pairs = await self._aliased(message, copies)
+            if isinstance(pairs, Cleaned):
+                return pairs
+            recipients = self._unique([*((one.address, one) for one in recipients), *pairs])
         return Cleaned(
             cleaned.sender,
             recipients,

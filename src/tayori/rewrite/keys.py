@@ -3,7 +3,8 @@
     user+extension@domain    user@domain    user+extension    user    @domain
 
 The keys without a domain only when the domain is $myorigin or one of our own (mydestination, inet_interfaces,
-proxy_interfaces). Tables of patterns are asked for the whole address only.
+proxy_interfaces). Tables of patterns are asked for the whole address only. A local part that needs quotes is looked
+up with them first, as it is written in tables.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tayori.config.settings import Settings
-from tayori.protocol.address import split_extension
+from tayori.protocol.address import quote_local, split_extension
+from tayori.protocol.idn import lower
 from tayori.rewrite.results import Deferred
 from tayori.tables.maps import Maps
 from tayori.tables.outcome import Found, TempFail
@@ -30,6 +32,12 @@ class Hit:
     delimiter: str
 
 
+def _forms(local: str, domain: str) -> tuple[str, ...]:
+    """A key as it stands in a table, `"a b"@domain`, then without its quotes."""
+    quoted = quote_local(local) if local else local
+    return (local + domain,) if quoted == local else (quoted + domain, local + domain)
+
+
 class Finder:
     """Looks addresses up in maps with every key in turn."""
 
@@ -37,6 +45,7 @@ class Finder:
         self.delimiters = settings.text("recipient_delimiter")
         self.owner_request_special = settings.flag("owner_request_special")
         self._is_local = is_local
+        self._origin = lower(settings.text("myorigin"))
 
     def split_extension(self, local: str) -> tuple[str, str]:
         """Base and extension by recipient_delimiter."""
@@ -48,28 +57,30 @@ class Finder:
         self, maps: Maps, address: str, localpart: bool = True, at_domain: bool = True
     ) -> Hit | Deferred | None:
         """The first key that the maps have. `localpart` False leaves out the keys without a domain."""
-        answer = await maps.lookup(address)
-        if isinstance(answer, Found):
-            return Hit(answer, address, "", "")
-        if isinstance(answer, TempFail):
-            return Deferred(answer.why)
         local, at, domain = address.rpartition("@")
         if not at:
             local, domain = domain, ""
+        for key in _forms(local, f"{at}{domain}"):
+            answer = await maps.lookup(key)
+            if isinstance(answer, Found):
+                return Hit(answer, key, "", "")
+            if isinstance(answer, TempFail):
+                return Deferred(answer.why)
         base, extension = self.split_extension(local)
         cut = len(base) < len(local)
         delimiter = local[len(base)] if cut else ""
         keys: list[tuple[str, bool]] = []
         if cut:
-            keys.append((f"{base}@{domain}" if at else base, True))
+            keys += [(key, True) for key in _forms(base, f"{at}{domain}")]
         if localpart and at:
-            own = await self._is_local(domain.removesuffix("."))
+            bare = domain.removesuffix(".")
+            own = lower(bare) == self._origin or await self._is_local(bare)
             if isinstance(own, Deferred):
                 return own
             if own:
-                keys.append((local, False))
+                keys += [(key, False) for key in _forms(local, "")]
                 if cut:
-                    keys.append((base, True))
+                    keys += [(key, True) for key in _forms(base, "")]
         if at_domain and at:
             keys.append((f"@{domain}", False))
         for key, unmatched in keys:

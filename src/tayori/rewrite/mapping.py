@@ -8,6 +8,7 @@ propagate_unmatched_extensions says so.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from tayori.config.settings import Settings
@@ -19,6 +20,8 @@ from tayori.rewrite.results import Deferred
 from tayori.rewrite.targets import parse_destinations
 from tayori.tables.maps import Maps
 from tayori.tables.registry import Tables
+
+log = logging.getLogger("tayori.rewrite")
 
 MAX_CANONICAL = 10
 
@@ -67,7 +70,9 @@ class Mapper:
             if new.lower() == address.lower():
                 return new
             address = new
-        return Deferred(f"{kind} maps: {address} changes more than {MAX_CANONICAL} times")
+        # A circle. Postfix says "not accepted", and takes the message as it is by then.
+        log.warning("%s maps: %s changes more than %d times: it stays as it is now", kind, address, MAX_CANONICAL)
+        return address
 
 
 class Canonical:

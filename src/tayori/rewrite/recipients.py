@@ -25,7 +25,7 @@ from tayori.rewrite.results import AddressClass, Classified, Deferred, Resolved,
 from tayori.tables.maps import Maps
 from tayori.tables.registry import Tables
 
-_CODE = re.compile(r"([45]\.\d{1,3}\.\d{1,3})\s+")
+_CODE = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _KNOWN = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
 _KNOWN_SENDER = ("sender_canonical_maps", "canonical_maps", "virtual_alias_maps")
 
@@ -167,8 +167,6 @@ def _undeliverable(answer: Resolved, who: str, enhanced: str) -> Unlisted:
     if match is not None:
         enhanced = match.group(1)
     text = answer.nexthop[match.end() :] if match is not None else answer.nexthop
-    later = answer.transport == "retry"
-    if later:
-        enhanced = f"4{enhanced[1:]}"
-    code = 450 if later or enhanced.startswith("4") else 550
+    code = 450 if answer.transport == "retry" else 550
+    enhanced = f"{code // 100}{enhanced[1:]}"  # the transport says for how long, whatever the code says
     return Unlisted(code, enhanced, f"{who} address rejected: {text}", answer.reason, answer.origin)

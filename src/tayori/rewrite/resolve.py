@@ -2,7 +2,8 @@
 
 The class gives the transport (local_transport, virtual_transport, relay_transport, default_transport; an
 address of a virtual alias domain that was not expanded is undeliverable); relayhost and the sender_dependent
-maps may replace the next hop; transport_maps (transport(5)) may replace both; relocated_maps come last.
+maps may replace the next hop; transport_maps (transport(5)) may replace both, but for virtual alias domains;
+relocated_maps come last.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ class Resolver:
             nexthop = service.nexthop or lower(domain)
             reason = answer.parameter if answer.kind is AddressClass.LOCAL else service.reason
             route = _Route(service.transport, nexthop, reason, answer.origin or service.origin)
-        if not isinstance(route, Deferred) and self._transport_maps:
+        # No transport brings mail to an address that only virtual_alias_maps could have made another of.
+        if not isinstance(route, Deferred) and self._transport_maps and answer.kind is not AddressClass.VIRTUAL_ALIAS:
             route = await self._by_transport_maps(address, domain, route)
         if not isinstance(route, Deferred) and self._relocated:
             moved = await self._finder.find(self._relocated, address)

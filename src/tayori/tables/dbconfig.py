@@ -88,6 +88,13 @@ class DatabaseConfig:
             raise self.bad(name, f"{name} = {value}: this must be a whole number, at least {least}")
         return int(value)
 
+    def limit(self, name: str, default: int = 0) -> int:
+        """A number above which something is too much; 0 or less for no limit. Raises ConfigError."""
+        value = self.text(name, str(default)).strip()
+        if not value.removeprefix("-").isdigit():
+            raise self.bad(name, f"{name} = {value}: this must be a whole number")
+        return max(int(value), 0)
+
     def flag(self, name: str, default: bool) -> bool:
         """yes or no. Raises ConfigError."""
         value = self.text(name, "yes" if default else "no").lower()

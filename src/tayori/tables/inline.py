@@ -31,7 +31,7 @@ class InlineTable:
             key, value = key.strip(), value.strip()
             if not equals or not key or not value:
                 raise spec.bad(f'"{item}" is not key=value', "write key=value, or { key = text with blanks }")
-            self._entries.setdefault(fold(key), Found(value, spec.origin))
+            self._entries[fold(key)] = Found(value, spec.origin)  # of two the last counts
 
     async def lookup(self, key: str) -> Outcome:
         """Ask for the folded key."""

@@ -19,6 +19,7 @@ from tayori.tables.dbconfig import DatabaseConfig, Unreadable
 from tayori.tables.forked import ForkedTable
 from tayori.tables.outcome import Table
 from tayori.tables.spec import Spec
+from tayori.tables.sql import text_of
 from tayori.tables.template import Frame, compiled
 
 SCOPES = {"base": 0, "one": 1, "sub": 2}
@@ -68,18 +69,18 @@ class LdapBackend:
             raise config.bad("search_base", "search_base is missing", "write search_base = dc=example,dc=com")
         self._base = compiled(config, "search_base", "")
         self._filter = compiled(config, "query_filter", "(mailacceptinggeneralid=%s)")
-        self._results = config.items("result_attribute", "maildrop")
-        self._special = config.items("special_result_attribute")
-        self._terminal = config.items("terminal_result_attribute")
-        self._leaf = config.items("leaf_result_attribute")
-        self._attributes = sorted({*self._results, *self._special, *self._terminal, *self._leaf})
-        scope = config.text("scope", "sub")
+        names = [("result_attribute", "maildrop"), ("special_result_attribute", "")]
+        names += [("terminal_result_attribute", ""), ("leaf_result_attribute", "")]
+        chosen = [frozenset(map(str.lower, config.items(*pair))) for pair in names]
+        self._results, self._special, self._terminal, self._leaf = chosen
+        self._attributes = sorted(frozenset().union(*chosen))
+        scope = config.text("scope", "sub").lower()
         if scope not in SCOPES:
             raise config.bad("scope", f"scope = {scope}", "write sub, one or base")
         self._scope = SCOPES[scope]
         self.timeout = float(config.number("timeout", 10, 1))
-        self._limit = config.number("expansion_limit", 0)
-        self._size = config.number("size_limit", self._limit)
+        self._limit = config.limit("expansion_limit")
+        self._size = config.limit("size_limit", self._limit)
         self._depth = config.number("recursion_limit", 1000, 1)
         self._read_login(config)
 
@@ -156,18 +157,23 @@ class LdapBackend:
         if depth > self._depth:
             raise Wrong(f"more than recursion_limit = {self._depth} nested entries")
         for entry in self._search(connection, base, scope, query, wanted):
-            terminal = _texts(entry, self._terminal, wanted)
-            if terminal:
-                values.extend(terminal)
-                continue
-            special = _texts(entry, self._special, wanted)
-            values.extend(_texts(entry, self._results, wanted))
-            if not special:
-                values.extend(_texts(entry, self._leaf, wanted))
-            if self._limit and len(values) > self._limit:
-                raise Wrong(f"more than expansion_limit = {self._limit} results")
-            for reference in special:
-                self._follow(connection, reference, values, depth + 1)
+            found = {name.lower(): texts for name in entry if name != "dn" and (texts := _texts(entry, name))}
+            kept = [name for name in map(str.lower, wanted) if name in found]
+            special = {name for name in kept if name in self._special}
+            plain = {name for name in kept if name in self._terminal} or {
+                name for name in kept if name in self._results or (not special and name in self._leaf)
+            }
+            if plain & self._terminal:
+                special = set()
+            # In the order in which the directory has them, members in the place where they are named.
+            for name, texts in found.items():
+                if name in plain:
+                    values.extend(texts)
+                    if self._limit and len(values) > self._limit:
+                        raise Wrong(f"more than expansion_limit = {self._limit} results")
+                elif name in special:
+                    for reference in texts:
+                        self._follow(connection, reference, values, depth + 1)
 
     def _follow(self, connection: Any, reference: str, values: list[str], depth: int) -> None:
         if not reference.lower().startswith(("ldap://", "ldaps://", "ldapi://")):
@@ -189,13 +195,8 @@ class LdapBackend:
             connection.close()
 
 
-def _texts(entry: Any, names: tuple[str, ...], wanted: list[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        if name in wanted:
-            for value in entry.get(name, ()):
-                found.append(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
-    return found
+def _texts(entry: Any, name: str) -> list[str]:
+    return [text_of(value) if isinstance(value, bytes) else str(value) for value in entry[name]]
 
 
 def open_ldap(spec: Spec) -> Table:

@@ -197,7 +197,7 @@ class MatchList:
             if isinstance(step, _Group):
                 found = step.find(name, parsed)
             else:
-                names = tuple(text for text in (name, address) if text)
+                names = tuple(text for text in (name, address) if text) or ("",)
                 found = await step.find(names, self.kind in (Kind.DOMAIN, Kind.HOST))
             if found is None:
                 continue

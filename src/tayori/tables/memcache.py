@@ -15,7 +15,7 @@ from tayori.tables.dbconfig import DatabaseConfig, Unreadable
 from tayori.tables.lines import fold
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, Table, TempFail
 from tayori.tables.spec import Spec
-from tayori.tables.streams import StreamPool, Unreachable, parse_endpoint
+from tayori.tables.streams import StreamPool, Unreachable, answer_text, parse_endpoint
 from tayori.tables.template import Frame, compiled, unquoted
 
 MAX_KEY = 250
@@ -40,7 +40,7 @@ class MemcacheTable:
         self._flags = config.number("flags", 0)
         self._ttl = config.number("ttl", 3600)
         self._tries = config.number("max_try", 2, 1)
-        self._pause = min(config.number("retry_pause", 1), PAUSE_MOST)
+        self._pause = min(config.number("retry_pause", 1, 1), PAUSE_MOST)
         self._line_limit = config.number("line_size_limit", 1024, 64)
         self._data_limit = config.number("data_size_limit", 10240, 1)
         self._fold = spec.fold
@@ -63,8 +63,8 @@ class MemcacheTable:
             try:
                 value = await self._get(wire)
                 if value is not None:
-                    return Found(value.decode("utf-8", "surrogateescape"))
-            except Unreachable as error:
+                    return Found(answer_text(value))
+            except (Unreachable, ValueError) as error:
                 failure = str(error)
         if self._backup is None:
             return TempFail(f"{self.name}: {failure}") if failure else NOT_FOUND

@@ -2,7 +2,8 @@
 
 hosts (host, host:port, inet:host:port, unix:/socket), user, password, dbname, query, result_format, domain,
 expansion_limit, charset, option_file, option_group, require_result_set, tls_CAfile, tls_CApath, tls_cert_file,
-tls_key_file, tls_verify_cert. `localhost` means the default socket, as in MySQL's own clients.
+tls_key_file, tls_verify_cert. `localhost` means the default socket where there is one, with a port, too, as in
+MySQL's own clients.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ def host_options(host: str) -> dict[str, Any]:
     if host.startswith("unix:"):
         return {"unix_socket": host.removeprefix("unix:")}
     text = host.removeprefix("inet:")
-    if text == "localhost":
-        found = next((path for path in SOCKETS if os.path.exists(path)), None)
-        return {"unix_socket": found} if found else {"host": "localhost", "port": DEFAULT_PORT}
+    if text.partition(":")[0] == "localhost" and (found := next(filter(os.path.exists, SOCKETS), "")):
+        return {"unix_socket": found}
     if text.startswith("["):
         name, _, rest = text[1:].partition("]")
         return {"host": name, "port": int(rest[1:]) if rest[1:].isdigit() else DEFAULT_PORT}
@@ -60,7 +60,8 @@ class MysqlBackend:
         self._escape: Any = importlib.import_module("pymysql.converters").escape_string
         self._query = query_template(config)
         self._needs_result = config.flag("require_result_set", True)
-        self._options: dict[str, Any] = {"charset": config.text("charset", "utf8mb4")}
+        # Without converters every value is the text that the server sends.
+        self._options: dict[str, Any] = {"charset": config.text("charset", "utf8mb4"), "conv": {}}
         for name, setting in (("user", "user"), ("password", "password"), ("database", "dbname")):
             if config.text(setting):
                 self._options[name] = config.text(setting)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from tayori.config.origin import ConfigError
@@ -90,7 +91,9 @@ class PgsqlBackend:
                 return None
             with connection.cursor() as cursor:
                 cursor.execute(sql.encode())
-                return values_of(cursor) if cursor.description is not None else []
+                while cursor.nextset():  # of several statements the last one counts, as with PQexec
+                    pass
+                return values_of(rows_of(cursor.pgresult))
         except self._library.Error as error:
             if connection.broken or connection.closed:
                 raise Lost(_first_line(error)) from None
@@ -100,6 +103,12 @@ class PgsqlBackend:
         """Close it."""
         with contextlib.suppress(self._library.Error, OSError):
             connection.close()
+
+
+def rows_of(result: Any) -> Iterator[list[bytes | None]]:
+    """The server's own text of every value: `t` for a boolean, `{a,b}` for an array."""
+    for row in range(result.ntuples):
+        yield [result.get_value(row, column) for column in range(result.nfields)]
 
 
 def _first_line(error: Exception) -> str:

@@ -2,16 +2,16 @@
 
 `socketmap:inet:host:port:name` or `socketmap:unix:/path:name`; the request is `name key`, the answer begins with
 OK, NOTFOUND, TEMP, TIMEOUT or PERM. PERM is "try later" too: the table has not said that the key is absent.
+The key is sent as it is, as with tcp:.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from tayori.tables.lines import fold
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, TempFail
 from tayori.tables.spec import Spec
-from tayori.tables.streams import StreamPool, Unreachable, parse_endpoint
+from tayori.tables.streams import StreamPool, Unreachable, answer_text, parse_endpoint
 
 LIMIT_SECONDS = 100.0
 MAX_REPLY = 100_000
@@ -45,22 +45,25 @@ class SocketmapTable:
         except ValueError as error:
             raise spec.bad(str(error), "write socketmap:inet:host:port:name or socketmap:unix:/path:name") from None
         self._map = name.encode()
-        self._fold = spec.fold
         self._pool = StreamPool(self.name, endpoint, LIMIT_SECONDS, spec.clock)
 
     async def lookup(self, key: str) -> Outcome:
         """Ask the server."""
-        body = self._map + b" " + (fold(key) if self._fold else key).encode("utf-8", "surrogateescape")
+        body = self._map + b" " + key.encode("utf-8", "surrogateescape")
         try:
             answer = await self._pool.exchange(b"%d:%s," % (len(body), body), read_netstring)
         except Unreachable as error:
             return TempFail(f"{self.name}: {error}")
-        status, _, data = answer.decode("utf-8", "surrogateescape").partition(" ")
+        word, blank, data = answer.partition(b" ")
+        status = word.decode("ascii", "replace")
         if status == "OK":
-            return Found(data)
+            try:  # a bare OK has no answer, as in Postfix
+                return Found(answer_text(data)) if blank else NOT_FOUND
+            except ValueError as error:
+                return TempFail(f"{self.name}: {error}")
         if status == "NOTFOUND":
             return NOT_FOUND
-        return TempFail(f"{self.name}: {status[:20]} {data}".strip())
+        return TempFail(f"{self.name}: {status[:20]} {data.decode(errors='replace')}".strip())
 
     def close(self) -> None:
         """Close connections."""

@@ -34,14 +34,21 @@ def query_template(config: DatabaseConfig, functions: bool = False) -> Template:
         raise ConfigError(f"{config.spec.name}: query: {error}", config.origin("query"), "") from None
 
 
+def text_of(value: bytes | bytearray) -> str:
+    """Raises Wrong: an address with other characters in the place of what nobody can read is another address."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise Wrong("the value found is not valid UTF-8") from None
+
+
 def values_of(rows: Iterable[Iterable[Any]]) -> list[str]:
-    """Every column of every row as text; NULL is skipped. Raises Wrong for too many rows."""
+    """Every column of every row as text; NULL is skipped. Raises Wrong for too many rows and what is no UTF-8."""
     found: list[str] = []
     for number, row in enumerate(rows):
         if number >= MAX_ROWS:
             raise Wrong(f"the query gives more than {MAX_ROWS} rows")
         for value in row:
-            if value is None:
-                continue
-            found.append(value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value))
+            if value is not None:
+                found.append(text_of(value) if isinstance(value, bytes | bytearray) else str(value))
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import urllib.parse
+from typing import Any
 
 from tayori.tables.blocking import BlockingTable, BrokenTable, Lost, Wrong
 from tayori.tables.dbconfig import DatabaseConfig, Unreadable
@@ -22,6 +24,18 @@ def quote(text: str) -> str:
     return text.replace("'", "''")
 
 
+def as_text(value: Any) -> bytes | None:
+    """A value as sqlite3_column_text() gives it: floats have a point, and text ends at a null byte."""
+    if isinstance(value, float):
+        mantissa, e, exponent = f"{value + 0.0:.15g}".partition("e")
+        if not math.isinf(value) and "." not in mantissa:
+            mantissa += ".0"
+        return f"{mantissa}{e}{exponent}".replace("inf", "Inf").encode()
+    if value is None or isinstance(value, bytes):
+        return None if value is None else value.partition(b"\0")[0]
+    return str(value).encode()
+
+
 class SqliteBackend:
     """Opens the file read-only, so that a look-up can never make or change it."""
 
@@ -34,9 +48,11 @@ class SqliteBackend:
     def connect(self, host: str) -> sqlite3.Connection:
         """Open the file."""
         try:
-            return sqlite3.connect(
+            opened = sqlite3.connect(
                 f"file:{urllib.parse.quote(self.path)}?mode=ro", BUSY_SECONDS, uri=True, check_same_thread=False
             )
+            opened.text_factory = bytes
+            return opened
         except sqlite3.Error as error:
             raise Lost(f"{self.path}: {error}") from None
 
@@ -47,7 +63,7 @@ class SqliteBackend:
             return None
         try:
             # The first column only, as in Postfix; the other SQL types take all columns.
-            return values_of(row[:1] for row in connection.execute(sql))
+            return values_of([as_text(row[0])] for row in connection.execute(sql))
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise Wrong(f"{self.path}: {error}") from None
 

@@ -45,6 +45,14 @@ def parse_endpoint(text: str) -> tuple[str, str]:
     return host, port
 
 
+def answer_text(raw: bytes) -> str:
+    """A value up to a null byte. Raises ValueError for one that is no UTF-8."""
+    try:
+        return raw.partition(b"\0")[0].decode()
+    except UnicodeDecodeError:
+        raise ValueError("the value found is not valid UTF-8") from None
+
+
 class StreamPool:
     """Connections to one server."""
 

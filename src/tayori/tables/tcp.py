@@ -1,14 +1,16 @@
-"""tcp: the line protocol of tcp_table(5), `tcp:host:port`: `get KEY` answered by 200, 400 or 500 and a text."""
+"""tcp: the line protocol of tcp_table(5), `tcp:host:port`: `get KEY` answered by 200, 400 or 500 and a text.
+
+The key is sent as it is: a server that makes addresses (SRS) would otherwise lose the case of a local part.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 
-from tayori.tables.lines import fold
 from tayori.tables.outcome import NOT_FOUND, Found, Outcome, TempFail
 from tayori.tables.spec import Spec
-from tayori.tables.streams import StreamPool, Unreachable, parse_endpoint
+from tayori.tables.streams import StreamPool, Unreachable, answer_text, parse_endpoint
 
 LIMIT_SECONDS = 100.0
 MAX_REPLY = 4096
@@ -29,7 +31,7 @@ def decode(raw: bytes) -> str:
             raise ValueError("a % without two hexadecimal digits")
         return bytes([int(found.group(1), 16)])
 
-    return _CODED.sub(one, raw).decode("utf-8", "surrogateescape")
+    return answer_text(_CODED.sub(one, raw))
 
 
 async def read_reply(reader: asyncio.StreamReader) -> tuple[bytes, str]:
@@ -39,8 +41,9 @@ async def read_reply(reader: asyncio.StreamReader) -> tuple[bytes, str]:
         raise EOFError
     if len(line) > MAX_REPLY:
         raise ValueError(f"longer than {MAX_REPLY} characters")
-    code, text = line[:3], line[3:].strip()
-    if code not in (b"200", b"400", b"500") or line[3:4] not in (b" ", b"\n", b"\r"):
+    line = line.removesuffix(b"\n").removesuffix(b"\r")
+    code, text = line[:3], line[4:]
+    if code not in (b"200", b"400", b"500") or line[3:4] not in (b" ", b"\t"):
         raise ValueError(f"it begins with {line[:20]!r}")
     return code, decode(text)
 
@@ -56,12 +59,11 @@ class TcpTable:
             endpoint = parse_endpoint(spec.rest)
         except ValueError as error:
             raise spec.bad(str(error), "write tcp:host:port") from None
-        self._fold = spec.fold
         self._pool = StreamPool(self.name, endpoint, LIMIT_SECONDS, spec.clock)
 
     async def lookup(self, key: str) -> Outcome:
         """Ask the server."""
-        request = b"get " + encode(fold(key) if self._fold else key) + b"\n"
+        request = b"get " + encode(key) + b"\n"
         if len(request) > MAX_REPLY:
             return NOT_FOUND
         try:

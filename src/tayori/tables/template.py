@@ -90,9 +90,9 @@ def part(text: str, letter: str) -> str | None:
         return None
     if letter == "d":
         return domain
-    labels = domain.split(".")
+    labels = [label for label in domain.split(".") if label]
     number = int(letter)
-    return labels[-number] if number <= len(labels) and labels[-number] else None
+    return labels[-number] if number <= len(labels) else None
 
 
 class Frame:
@@ -100,8 +100,15 @@ class Frame:
 
     def __init__(self, config: DatabaseConfig, result_default: str = "%s") -> None:
         """Raises ConfigError."""
-        self.result = compiled(config, "result_format", config.text("result_filter", result_default))
-        self.limit = config.number("expansion_limit", 0)
+        if config.spec.kind == "ldap":  # before Postfix 2.2
+            result_default = config.text("result_filter", result_default)
+        if config.spec.kind == "memcache":  # which has no format: what was put there is the answer
+            self.result = Template("%s")
+        else:
+            if config.is_set("result_format") and not config.text("result_format"):
+                raise config.bad("result_format", "result_format is empty", "write result_format = %s")
+            self.result = compiled(config, "result_format", result_default)
+        self.limit = config.limit("expansion_limit")
         self.domains: MatchList | None = None
         if config.text("domain"):
             patterns = [(item, config.origin("domain")) for item in config.items("domain")]

@@ -50,18 +50,19 @@ def tcp_server(answers: dict[bytes, bytes], after: int = 1000) -> tuple[Serve, l
 def test_tcp_answers() -> None:
     serve, connections = tcp_server(
         {
-            b"a": b"200 one%20two\n",
+            b"A": b"200 one%20two\n",
+            b"bytes": b"200 %ff\n",
             b"x%20y": b"200 blank\n",
             b"t": b"400 later\n",
             b"g": b"hello\n",
             b"p": b"200 %zz\n",
         }
     )
-    found = against(serve, lambda port: f"tcp:127.0.0.1:{port}", "A", "x y", "none", "t", "g", "p", "a")
+    found = against(serve, lambda port: f"tcp:127.0.0.1:{port}", "A", "x y", "none", "t", "g", "p", "bytes", "A", "a")
     assert found[:3] == [Found("one two"), Found("blank"), NOT_FOUND]
-    assert all(isinstance(answer, TempFail) for answer in found[3:6])
-    assert found[6] == Found("one two")
-    assert len(connections) == 3, "good exchanges share a connection, bad ones end it"
+    assert all(isinstance(answer, TempFail) for answer in found[3:7])
+    assert found[7:] == [Found("one two"), NOT_FOUND], "a key is sent as it is"
+    assert len(connections) == 4, "good exchanges share a connection, bad ones end it"
 
 
 def test_a_closed_connection_is_replaced_within_the_lookup() -> None:
@@ -110,7 +111,14 @@ def test_encoding_is_its_own_inverse() -> None:
 
 
 def test_socketmap_answers() -> None:
-    replies = {"ok": b"OK one two", "no": b"NOTFOUND ", "temp": b"TEMP why", "perm": b"PERM x", "odd": b"WHAT"}
+    replies = {
+        "Ok": b"OK one two",
+        "bare": b"OK",
+        "no": b"NOTFOUND ",
+        "temp": b"TEMP why",
+        "perm": b"PERM x",
+        "odd": b"WHAT",
+    }
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,8 +131,8 @@ def test_socketmap_answers() -> None:
             await writer.drain()
 
     found = against(
-        serve, lambda port: f"socketmap:inet:127.0.0.1:{port}:mymap", "OK", "no", "temp", "perm", "odd", "bad"
+        serve, lambda port: f"socketmap:inet:127.0.0.1:{port}:mymap", "Ok", "no", "bare", "temp", "perm", "odd", "bad"
     )
-    assert found[:2] == [Found("one two"), NOT_FOUND]
-    assert all(isinstance(answer, TempFail) for answer in found[2:])
-    assert asked[0] == b"mymap ok"
+    assert found[:3] == [Found("one two"), NOT_FOUND, NOT_FOUND]
+    assert all(isinstance(answer, TempFail) for answer in found[3:])
+    assert asked[0] == b"mymap Ok"
