@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from tayori.config.lint.access import OPEN, everybody, example
 from tayori.config.lint.finding import Finding, Phrase
+from tayori.config.lint.reach import session, top_level
 from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import split_table
 from tayori.config.mastercf import Service
@@ -43,6 +44,12 @@ def fits(line: str, probe: str) -> bool:
         return False
 
 
+def whole_tree(settings: Settings, item: str) -> bool:
+    """Whether an entry of relay_domains stands for all below com, org, jp (parent_domain_matches_subdomains)."""
+    by_parent = "relay_domains" in settings.items("parent_domain_matches_subdomains")
+    return top_level(item) if by_parent else item.startswith(".") and top_level(item[1:])
+
+
 def findings(source: Source, settings: Settings, service: Service, where: str) -> Iterator[Finding]:
     """relay_domains and XCLIENT of one service. Raises ConfigError."""
     for name in ("relay_domains", "virtual_alias_domains", "virtual_mailbox_domains"):
@@ -52,11 +59,19 @@ def findings(source: Source, settings: Settings, service: Service, where: str) -
                 why = Phrase("{item} in relay_domains makes every domain one of ours.", item=item)
                 extra = Phrase(", and name the domains in relay_domains")
                 yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=example(settings, service))
+    if settings.is_set("relay_domains") and not settings.items("relay_recipient_maps"):
+        for item in meant_items(settings, "relay_domains"):
+            if whole_tree(settings, item):
+                origin = place(settings, "relay_domains", item, source.main)
+                why = Phrase("{item} in relay_domains makes every domain below {item} one of ours.", item=item)
+                extra = Phrase(", and name the domains in relay_domains")
+                told = session(example(settings, service), "check_recipient_access", item.lstrip("."))
+                yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=told)
     for item in meant_items(settings, "smtpd_authorized_xclient_hosts"):
         if everybody(item):
             origin = place(settings, "smtpd_authorized_xclient_hosts", item, source.main)
             why = Phrase("{item} in smtpd_authorized_xclient_hosts lets anybody claim to be 127.0.0.1.", item=item)
             extra = Phrase(", and name only your own proxy in smtpd_authorized_xclient_hosts")
-            session = list(example(settings, service))
-            session[4:4] = ["C: XCLIENT ADDR=127.0.0.1 NAME=localhost", "S: 220 …", "C: EHLO localhost", "S: 250 …"]
-            yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=tuple(session))
+            lines = list(example(settings, service))
+            lines[4:4] = ["C: XCLIENT ADDR=127.0.0.1 NAME=localhost", "S: 220 …", "C: EHLO localhost", "S: 250 …"]
+            yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=tuple(lines))
