@@ -48,6 +48,8 @@ UNDEFINED = Message(
     "In {where} it stands for nothing: the value is read as if it were not there.",
     "Correct the name, or set {name} = … in main.cf.",
 )
+HOOK = re.compile(r"mua_\w+_restrictions", re.ASCII)
+"""Postfix's own master.cf refers to these for those who want them; undefined they are empty, as is meant."""
 REFERENCE = re.compile(r"\$(?:(\w+)|\{\s*(\w+)\s*\}|\(\s*(\w+)\s*\))", re.ASCII)
 OLD = Message(
     "note",
@@ -134,7 +136,7 @@ def undefined(source: Source) -> Iterator[Finding]:
         if row is not None and row.raw:
             continue
         for name in dict.fromkeys(plain_references(assignment.value)):
-            if name in defined or known(name, source) or row_of(name) is not None:
+            if name in defined or known(name, source) or row_of(name) is not None or HOOK.fullmatch(name):
                 continue
             near = close_to(name, (*PARAMETERS, *defined), 0.75)
             hint = Phrase('; did you mean "${near}"?', near=near) if near else ""
@@ -199,13 +201,18 @@ def nearest(name: str) -> str:
 
 
 def rename(source: Source, assignment: Assignment, meant: str) -> Edit | None:
-    """The mend, when it is certain: the meant name is not set elsewhere and the line stands in main.cf."""
-    if assignment.origin.file != source.main or source.settings.is_set(meant):
+    """The mend, when it is certain: the meant name is not set elsewhere in main.cf, or in the service."""
+    if assignment.origin.file == source.main:
+        others = source.settings.is_set(meant)
+    else:
+        owner = next((s for s in source.services if any(o is assignment for o in s.overrides)), None)
+        others = owner is None or any(override.name == meant for override in owner.overrides)
+    if others:
         return None
     line = source.line(assignment.origin)
-    if assignment.name not in line:
+    if line.count(assignment.name) != 1 and not line.startswith(assignment.name):
         return None
-    return Edit(source.main, assignment.origin.line, (line.replace(assignment.name, meant, 1),))
+    return Edit(assignment.origin.file, assignment.origin.line, (line.replace(assignment.name, meant, 1),))
 
 
 def state(assignment: Assignment) -> Iterator[Finding]:

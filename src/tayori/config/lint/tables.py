@@ -74,6 +74,8 @@ FILES = frozenset(
         "bounce_template_file",
     ]
 )
+CACHES = frozenset(("address_verify_map", "postscreen_cache_map"))
+"""These are written by the server itself: there need be none yet."""
 SERVER_TYPES = frozenset(("mysql", "pgsql", "ldap", "memcache"))
 """Their settings are in a file."""
 SLIP = re.compile(rf"({'|'.join(sorted(TABLE_TYPES))})[;=,.](?=[/$])")
@@ -85,6 +87,8 @@ def check(source: Source) -> Iterator[Finding]:
     for assignment in source.settings.assignments:
         row = row_of(assignment.name)
         if source.settings.assignment(assignment.name) is not assignment or row is None:
+            continue
+        if row.name in CACHES:
             continue
         if row.kind in TABLE_LISTS and row.status is not Status.ACCEPTED:
             yield from parameter(source, source.settings, row.name, row.kind)

@@ -134,7 +134,10 @@ def networks(source: Source, settings: Settings, assignment: Assignment) -> Iter
         if not exact:
             better = f"[{network.network_address}]/{size}" if network.version == 6 else str(network)
             line = source.line(origin)
-            fix = Edit(origin.file, origin.line, (line.replace(text, better, 1),)) if text in line else None
+            certain = (
+                text in line and network.is_private
+            )  # more of the Internet is trusted by nobody's mend but yours
+            fix = Edit(origin.file, origin.line, (line.replace(text, better, 1),)) if certain else None
             yield HOST_BITS.at(origin, fix, network=item, name=assignment.name, size=size, meant=better)
 
 
