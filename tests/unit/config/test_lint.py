@@ -168,6 +168,35 @@ def test_what_a_table_answers_to_a_stranger(rule: str, text: str, code: str, sho
     assert not code or shown in "\n".join(found[0].session)
 
 
+@pytest.mark.parametrize(
+    ("values", "opened"),
+    [
+        ({"relay_domains": "static:x", "relay_recipient_maps": "inline:{a@b.example=x}"}, False),
+        ({"relay_domains": "static:x", "relay_recipient_maps": "static:x"}, True),
+        (
+            {
+                "relay_domains": "com",
+                "relay_recipient_maps": "inline:{a@b.example=x}",
+                "smtpd_reject_unlisted_recipient": "no",
+            },
+            True,
+        ),
+        ({"relay_domains": ".com"}, False),
+        ({"relay_domains": ".com", "parent_domain_matches_subdomains": ""}, True),
+        ({"virtual_mailbox_domains": "static:x", "virtual_transport": "smtp"}, True),
+        ({"virtual_mailbox_domains": "static:x", "virtual_transport": "lmtp:unix:private/lmtp"}, False),
+        ({"mydestination": "static:x"}, False),
+        ({"smtpd_relay_restrictions": "check_client_access randmap:{DUNNO,OK}, reject"}, True),
+        ({"smtpd_relay_restrictions": "check_client_access pipemap:{static:x,static:OK}, reject"}, True),
+        ({"smtpd_relay_restrictions": "check_client_access unionmap:{static:OK,static:OK}, reject"}, False),
+        ({"smtpd_relay_restrictions": "check_client_access proxy:static:OK, reject"}, True),
+    ],
+)
+def test_open_as_a_real_postfix_is(values: dict[str, str], opened: bool) -> None:
+    """Each was put to a real Postfix 3.7 by a stranger's session; so were those that pass."""
+    assert ("open-relay" in {f.code for f in quick(**values)}) is opened
+
+
 @pytest.mark.parametrize("networks", ["static:all", "/etc/networks", "cidr:/etc/networks"])
 def test_mynetworks_in_a_file_is_read(networks: str) -> None:
     settings = Settings.of({"compatibility_level": "3.6", "mynetworks": networks}, SYSTEM)

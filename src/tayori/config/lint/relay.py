@@ -19,7 +19,7 @@ from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import close_to, split_table
 from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError, Origin
-from tayori.config.settings import Settings
+from tayori.config.settings import Settings, split_items
 
 NO_SAFE = Message(
     "error",
@@ -133,7 +133,18 @@ def opens(source: Source, settings: Settings, rule: Rule) -> bool:
         return False
     if kind == "static":
         return permits(settings, name.strip("{}").split())
+    if kind in ("randmap", "pipemap"):
+        return answers_all(settings, kind, name)
     return any(permits(settings, entry.action.split()) for entry in reach.wide(source, rule.word, table))
+
+
+def answers_all(settings: Settings, kind: str, name: str) -> bool:
+    """randmap: one of its words is a permit. pipemap: static tables alone, the last of which permits."""
+    inner = [item.strip() for item in split_items(name.removeprefix("{").removesuffix("}"))]
+    if kind == "randmap":
+        return any(permits(settings, item.split()) for item in inner)
+    tables = [split_table(item) for item in inner]
+    return bool(tables) and all(t == "static" for t, _ in tables) and permits(settings, tables[-1][1].split())
 
 
 def system_authorities(settings: Settings) -> bool:
