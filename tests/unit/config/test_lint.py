@@ -182,6 +182,21 @@ def test_what_a_table_answers_to_a_stranger(rule: str, text: str, code: str, sho
             True,
         ),
         ({"relay_domains": ".com"}, False),
+        ({"smtpd_relay_restrictions": "check_helo_access inline:{.com=OK}, reject"}, False),
+        (
+            {
+                "smtpd_relay_restrictions": "check_client_access inline:{com=OK}, reject",
+                "parent_domain_matches_subdomains": "",
+            },
+            False,
+        ),
+        (
+            {
+                "smtpd_relay_restrictions": "check_helo_access inline:{.com=OK}, reject",
+                "parent_domain_matches_subdomains": "",
+            },
+            True,
+        ),
         ({"relay_domains": ".com", "parent_domain_matches_subdomains": ""}, True),
         ({"virtual_mailbox_domains": "static:x", "virtual_transport": "smtp"}, True),
         ({"virtual_mailbox_domains": "static:x", "virtual_transport": "lmtp:unix:private/lmtp"}, False),

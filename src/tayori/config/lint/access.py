@@ -16,8 +16,8 @@ OPEN = Message(
     "error",
     "open-relay",
     "anybody on the Internet can send mail to anywhere through this server{where}",
-    "An open relay: {why} A stranger without a login names a recipient elsewhere and gets 250 (tayori check shows the "
-    "session). Such servers are found within hours, send spam for others, and end on every block list.",
+    "An open relay: {why} A stranger without a login names a recipient elsewhere and gets 250 (tayori check shows "
+    "the session). Such servers are found within hours, send spam for others, and end on every block list.",
     "Put reject_unauth_destination behind permit_mynetworks and permit_sasl_authenticated in "
     "smtpd_relay_restrictions{extra}.",
 )

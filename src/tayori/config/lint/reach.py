@@ -88,6 +88,7 @@ def wide(source: Source, word: str, table: str) -> Iterator[Entry]:
     kind = split_table(table)[0]
     asked = word if word in PROBES else "check_client_access"
     every = list(entries(source, table))
+    parents = "smtpd_access_maps" in source.settings.items("parent_domain_matches_subdomains")
     if kind in PATTERNS:
         for probe in PROBES[asked]:
             first = next((entry for entry in every if fits(entry.key, probe)), None)
@@ -99,8 +100,8 @@ def wide(source: Source, word: str, table: str) -> Iterator[Entry]:
             if asked in BY_NAME and everybody(entry.key):
                 yield entry
                 return  # the lines behind it are never reached by anybody else
-        elif world(asked, entry.key):
-            yield replace(entry, shown=entry.key)
+        elif world(asked, entry.key, parents):
+            yield replace(entry, shown=entry.key.lstrip("."))
 
 
 def fits(line: str, probe: str) -> bool:
@@ -115,13 +116,13 @@ def fits(line: str, probe: str) -> bool:
         return False
 
 
-def world(asked: str, key: str) -> bool:
+def world(asked: str, key: str, parents: bool) -> bool:
     """Whether a key of an indexed table stands for a part of the world that anybody can come from."""
     if asked == "check_sender_access" and key == "<>":
         return True
     if asked in BY_NAME and (key == "unknown" or (key.isdigit() and key not in PRIVATE_OCTETS)):
         return True
-    return top_level(key)
+    return top_level(key) if parents else key.startswith(".") and top_level(key[1:])
 
 
 def top_level(name: str) -> bool:
