@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tayori.config.origin import ConfigError, Origin
 
+BLANKS = " \t\r\n\v\f"
+"""What parts words: of ASCII alone, as Postfix does it; U+00A0 is a letter."""
+
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
@@ -61,9 +64,9 @@ def logical_lines(text: str) -> Iterator[tuple[Piece, ...]]:
 def assignment_of(pieces: tuple[Piece, ...], file: str) -> Assignment:
     """One logical line. Raises ConfigError for one without `=` or without a name, as Postfix does."""
     origin = Origin(file, pieces[0].line)
-    joined = " ".join(piece.text.strip() for piece in pieces)
+    joined = " ".join(piece.text.strip(BLANKS) for piece in pieces)
     name, equals, value = joined.partition("=")
-    name = name.strip()
+    name = name.strip(BLANKS)
     if not equals:
         raise ConfigError(
             f'"{joined[:60]}" has no "="', origin, "write name = value; a note must begin with # in its own line"
@@ -72,7 +75,7 @@ def assignment_of(pieces: tuple[Piece, ...], file: str) -> Assignment:
         raise ConfigError("the name before = is missing", origin, "write name = value")
     if " " in name or "\t" in name:
         raise ConfigError(f'"{name}" has a blank in it and cannot be a parameter name', origin, "write name = value")
-    return Assignment(name, value.strip(), origin, pieces)
+    return Assignment(name, value.strip(BLANKS), origin, pieces)
 
 
 def parse_all(text: str, file: str) -> tuple[list[Assignment], list[ConfigError]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tayori.config.expand import closing
-from tayori.config.maincf import MAX_FILE_BYTES, Assignment, Piece, logical_lines
+from tayori.config.maincf import BLANKS, MAX_FILE_BYTES, Assignment, Piece, logical_lines
 from tayori.config.origin import ConfigError, Origin
 from tayori.config.settings import Settings
 
@@ -100,7 +100,7 @@ class _Word:
 def word_end(text: str, start: int) -> int:
     """Where the word that begins at `start` ends: at a blank, after a closing brace. Raises ConfigError."""
     at = closing(text, start) + 1 if text[start] == "{" else start
-    while at < len(text) and not text[at].isspace():
+    while at < len(text) and text[at] not in BLANKS:
         at += 1
     return at
 
@@ -120,7 +120,7 @@ def _words(pieces: tuple[Piece, ...], file: str) -> list[_Word]:
     found: list[_Word] = []
     at = 0
     while at < len(text):
-        if text[at].isspace():
+        if text[at] in BLANKS:
             at += 1
             continue
         start = at

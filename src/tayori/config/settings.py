@@ -18,6 +18,7 @@ from tayori.config.params import PARAMETERS, row_of
 from tayori.config.params.row import Row
 from tayori.config.system import System
 
+_PARTED = re.compile(r"[,\s]+", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TIME = re.compile(r"^(\d+)\s*([smhdwSMHDW]?)$")
 
@@ -121,7 +122,7 @@ class Settings:
             row = row_of(name)
             raw = self.raw(name) or ""
             try:
-                cached = raw if row is not None and row.raw else expand(raw, self._resolved).strip()
+                cached = raw if row is not None and row.raw else expand(raw, self._resolved).strip(maincf.BLANKS)
                 if name == "myorigin" and cached.startswith("/"):
                     cached = first_line(cached)
             except ConfigError as error:
@@ -206,7 +207,7 @@ def first_line(path: str) -> str:
 def split_items(text: str) -> tuple[str, ...]:
     """Split at commas and white space; a `{ … }` group is one item. Raises ConfigError for an open brace."""
     if "{" not in text:
-        return tuple(text.replace(",", " ").split())
+        return tuple(filter(None, _PARTED.split(text)))
     found: list[str] = []
     at = 0
     while at < len(text):

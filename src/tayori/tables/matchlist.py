@@ -78,6 +78,8 @@ class _Group:
         self.patterns.append(pattern)
         text = fold(pattern.text)
         if self._kind is Kind.NETWORK or (self._kind is Kind.HOST and _looks_like_network(text)):
+            if self._kind is Kind.NETWORK and _a_word(text):
+                return
             try:
                 self._networks.add(parse_network(text), place)
             except ValueError as error:
@@ -110,6 +112,11 @@ class _Group:
             if place >= 0 and (best < 0 or place < best):
                 best = place
         return self.patterns[best] if best >= 0 else None
+
+
+def _a_word(text: str) -> bool:
+    """Neither an address nor meant as one: Postfix compares it with the address, which no word is equal to."""
+    return not any(sign in text for sign in "/:[") and not text.replace(".", "").isdigit()
 
 
 class _TableStep:

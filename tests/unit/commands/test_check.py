@@ -94,3 +94,43 @@ def test_fix_mends_signs_round_by_round(tmp_path: Path, capsys: pytest.CaptureFi
     assert "virtual_alias_domains = d.jp,e.jp\n" in text
     assert "home_mailbox = Maildir/\n" in text
     assert "-mydestination = a.jp; b.jp;" in capsys.readouterr().out
+
+
+def test_fix_keeps_the_line_ends_of_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main_cf = tmp_path / "main.cf"
+    main_cf.write_bytes(b"compatibility_level = 3.6\r\nsmtpd_helo_required = yes # polite\r\nbiff = no\r\n")
+    assert check.main(["-c", str(tmp_path), "--fix"]) == 0
+    assert main_cf.read_bytes() == (
+        b"compatibility_level = 3.6\r\n# polite\r\nsmtpd_helo_required = yes\r\nbiff = no\r\n"
+    )
+
+
+def test_fix_with_json_leaves_json_alone_on_the_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = folder(tmp_path, "compatibility_level = 3.6\nrelay_domain = example.org\n")
+    assert check.main(["-c", directory, "--fix", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == []
+    assert "+relay_domains = example.org" in said.err
+
+
+def test_fix_mends_master_cf_where_the_right_name_is_not_set_too(tmp_path: Path) -> None:
+    (tmp_path / "master.cf").write_text(
+        "smtp inet n - y - - smtpd\n -o smtpd_helo_requried=yes\n"
+        "2525 inet n - y - - smtpd\n -o smtpd_helo_requried=yes -o smtpd_helo_required=no\n"
+    )
+    assert check.main(["-c", folder(tmp_path, "compatibility_level = 3.6\n"), "--fix"]) == 1
+    assert (tmp_path / "master.cf").read_text() == (
+        "smtp inet n - y - - smtpd\n -o smtpd_helo_required=yes\n"
+        "2525 inet n - y - - smtpd\n -o smtpd_helo_requried=yes -o smtpd_helo_required=no\n"
+    )
+
+
+def test_fix_mends_whole_rules_and_trusts_no_more_of_the_internet(tmp_path: Path) -> None:
+    main_cf = tmp_path / "main.cf"
+    rules = "smtpd_relay_restrictions = permit_mynetwork, check_sasl_access inline:{permit_mynetworks=x}, reject\n"
+    main_cf.write_text(f"compatibility_level = 3.6\n{rules}mynetworks = 203.0.113.7/8\n")
+    assert check.main(["-c", str(tmp_path), "--fix"]) == 2
+    assert main_cf.read_text() == (
+        f"compatibility_level = 3.6\n{rules.replace('permit_mynetwork,', 'permit_mynetworks,')}"
+        "mynetworks = 203.0.113.7/8\n"
+    )

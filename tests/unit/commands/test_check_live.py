@@ -55,6 +55,19 @@ def test_saslauthd_that_is_not_there_and_one_that_is(tmp_path: Path) -> None:
         assert "saslauthd-unreachable" not in [f[0] for f in findings(tmp_path, main, smtpd=smtpd)]
 
 
+def test_dovecot_that_is_not_there_and_one_that_is(tmp_path: Path) -> None:
+    main = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n"
+    ((code, text, line),) = findings(tmp_path, main)
+    assert code == "dovecot-unreachable" and line == 6
+    assert f"{tmp_path}/q/private/auth: No such file or directory" in text
+    assert findings(tmp_path, main.replace("private/auth", "inet:127.0.0.1:1")) == []
+    (tmp_path / "q" / "private").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "q" / "private" / "auth"))
+        daemon.listen()
+        assert findings(tmp_path, main) == []
+
+
 TLS = "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {0}\n"
 
 

@@ -137,6 +137,101 @@ def test_a_reject_in_the_client_list_of_one_service_is_enough() -> None:
     assert (fatal.code, str(fatal.origin)) == ("open-relay", "test/master.cf:2")
 
 
+@pytest.mark.parametrize(
+    ("rule", "text", "code", "shown"),
+    [
+        ("check_client_access hash:/t", "unknown OK", "open-relay", "203.0.113.9"),
+        ("check_client_access hash:/t", "203\tOK", "open-relay", "(203.0.2.9"),
+        ("check_client_access hash:/t", "com OK", "open-relay", "(elsewhere.com [203.0.113.9]"),
+        ("check_client_access hash:/t", "192.168 OK\n10 OK\nhost.example.com OK", "", ""),
+        ("check_client_access pcre:/t", "/^unknown$/ OK", "open-relay", ""),
+        ("check_client_access pcre:/t", "/./ DUNNO\n/./ OK", "", ""),
+        ("check_client_access pcre:/t", "/^192\\.168\\./ OK", "", ""),
+        ("check_client_access pcre:/t", "!/ / OK", "open-relay", ""),
+        ("check_client_access cidr:/t", "203.0.113.0/24 REJECT\n0.0.0.0/0\tOK", "open-relay", ""),
+        ("check_helo_access hash:/t", "jp OK", "open-relay", "EHLO elsewhere.jp"),
+        ("check_reverse_client_hostname_access hash:/t", "unknown OK", "open-relay", ""),
+        ("check_sender_access hash:/t", "<> OK", "open-relay", "MAIL FROM:<>"),
+        ("check_sender_access regexp:/t", "/./\n  OK", "open-relay", "MAIL FROM:<a@qj7x"),
+        ("check_sender_access hash:/t", "ours.example\tOK our own people", "relay-depends-on-table", ""),
+        ("check_recipient_access hash:/t", "com\tOK for com", "open-relay", "RCPT TO:<b@elsewhere.com>"),
+        ("check_recipient_access hash:/t", "other.example OK", "relay-depends-on-table", ""),
+        ("check_recipient_access hash:/t", "ours.example OK\npostmaster@ours.example OK", "", ""),
+        ("check_client_access static:{permit_mynetworks,permit}", "", "open-relay", ""),
+    ],
+)
+def test_what_a_table_answers_to_a_stranger(rule: str, text: str, code: str, shown: str) -> None:
+    values = {"mydestination": "ours.example", "smtpd_relay_restrictions": f"{rule}, reject_unauth_destination"}
+    settings = Settings.of({"compatibility_level": "3.6", **values}, SYSTEM)
+    found = lint(Source(settings, default_services("test"), state=lambda _: "", table_text=lambda _: text))
+    assert [f.code for f in found if f.severity != "note"] == ([code] if code else [])
+    assert not code or shown in "\n".join(found[0].session)
+
+
+@pytest.mark.parametrize(
+    ("values", "opened"),
+    [
+        ({"relay_domains": "static:x", "relay_recipient_maps": "inline:{a@b.example=x}"}, False),
+        ({"relay_domains": "static:x", "relay_recipient_maps": "static:x"}, True),
+        (
+            {
+                "relay_domains": "com",
+                "relay_recipient_maps": "inline:{a@b.example=x}",
+                "smtpd_reject_unlisted_recipient": "no",
+            },
+            True,
+        ),
+        ({"relay_domains": ".com"}, False),
+        ({"smtpd_relay_restrictions": "check_helo_access inline:{.com=OK}, reject"}, False),
+        (
+            {
+                "smtpd_relay_restrictions": "check_client_access inline:{com=OK}, reject",
+                "parent_domain_matches_subdomains": "",
+            },
+            False,
+        ),
+        (
+            {
+                "smtpd_relay_restrictions": "check_helo_access inline:{.com=OK}, reject",
+                "parent_domain_matches_subdomains": "",
+            },
+            True,
+        ),
+        ({"relay_domains": ".com", "parent_domain_matches_subdomains": ""}, True),
+        ({"virtual_mailbox_domains": "static:x", "virtual_transport": "smtp"}, True),
+        ({"virtual_mailbox_domains": "static:x", "virtual_transport": "lmtp:unix:private/lmtp"}, False),
+        ({"mydestination": "static:x"}, False),
+        ({"smtpd_relay_restrictions": "check_client_access randmap:{DUNNO,OK}, reject"}, True),
+        ({"smtpd_relay_restrictions": "check_client_access pipemap:{static:x,static:OK}, reject"}, True),
+        ({"smtpd_relay_restrictions": "check_client_access unionmap:{static:OK,static:OK}, reject"}, False),
+        ({"smtpd_relay_restrictions": "check_client_access proxy:static:OK, reject"}, True),
+    ],
+)
+def test_open_by_domains_and_tables(values: dict[str, str], opened: bool) -> None:
+    """Most were put to a real Postfix 3.7 by a stranger's session, or one close to them."""
+    assert ("open-relay" in {f.code for f in quick(**values)}) is opened
+
+
+@pytest.mark.parametrize("networks", ["static:all", "/etc/networks", "cidr:/etc/networks"])
+def test_mynetworks_in_a_file_is_read(networks: str) -> None:
+    settings = Settings.of({"compatibility_level": "3.6", "mynetworks": networks}, SYSTEM)
+    text = "10.0.0.0/8 x\n0.0.0.0/0 x\n"
+    found = lint(Source(settings, default_services("test"), state=lambda _: "", table_text=lambda _: text))
+    assert [f.code for f in found if f.severity == "error"] == ["open-relay"]
+
+
+def test_the_session_is_one_that_goes_through() -> None:
+    helo = quick(smtpd_helo_restrictions="reject", smtpd_relay_restrictions="check_client_access static:OK, reject")
+    (opened,) = [f for f in helo if f.code == "open-relay"]
+    assert not any("EHLO" in line for line in opened.session)
+    required = quick(
+        smtpd_helo_required="yes",
+        smtpd_helo_restrictions="reject",
+        smtpd_relay_restrictions="check_client_access static:OK, reject",
+    )
+    assert "open-relay" not in {f.code for f in required}
+
+
 @pytest.mark.parametrize("networks", ["0.0.0.0/0", "[::]/0", "128.0.0.0/1", "10.0.0.0/8, 0.0.0.0/2"])
 def test_trusting_everybody_is_an_open_relay(networks: str) -> None:
     assert "open-relay" in {f.code for f in quick(mynetworks=networks)}

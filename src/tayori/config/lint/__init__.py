@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tayori.config.lint import (
     cleanup,
+    copied,
     domains,
     mailboxes,
     names,
+    nexthop,
     relay,
     rules,
     sasl,
@@ -34,6 +36,7 @@ Lint = Callable[[Source], Iterator[Finding]]
 LINTS: tuple[Lint, ...] = (
     services.check,
     swallowed.check,
+    copied.check,
     names.check,
     values.check,
     rules.check,
@@ -42,6 +45,7 @@ LINTS: tuple[Lint, ...] = (
     sasl.check,
     domains.check,
     slips.check,
+    nexthop.check,
     mailboxes.check,
     unicode.check,
     cleanup.check,

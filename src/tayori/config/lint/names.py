@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tayori.config.lint.finding import Edit, Finding, Message, Phrase
@@ -40,6 +41,16 @@ DUPLICATE = Message(
     "Only the last line counts; this one has no effect.",
     "Keep one of the two lines.",
 )
+UNDEFINED = Message(
+    "warning",
+    "undefined-name",
+    "nothing defines ${name}{hint}",
+    "In {where} it stands for nothing: the value is read as if it were not there.",
+    "Correct the name, or set {name} = … in main.cf.",
+)
+HOOK = re.compile(r"mua_\w+_restrictions", re.ASCII)
+"""Postfix's own master.cf refers to these for those who want them; undefined they are empty, as is meant."""
+REFERENCE = re.compile(r"\$(?:(\w+)|\{\s*(\w+)\s*\}|\(\s*(\w+)\s*\))", re.ASCII)
 OLD = Message(
     "note",
     "old-parameter",
@@ -114,6 +125,38 @@ def known(name: str, source: Source) -> bool:
     return service in PARAMETERS or service in {s.name for s in source.services} | {"smtp", "lmtp", "relay"}
 
 
+def undefined(source: Source) -> Iterator[Finding]:
+    """$names that nothing defines; `${name?…}` and `${name:…}` ask whether it is defined."""
+    settings = source.settings
+    counted = [a for a in settings.assignments if settings.assignment(a.name) is a]
+    counted += [override for service in source.services for override in service.overrides]
+    defined = {assignment.name for assignment in counted}
+    for assignment in counted:
+        row = row_of(assignment.name)
+        if row is not None and row.raw:
+            continue
+        for name in dict.fromkeys(plain_references(assignment.value)):
+            if name in defined or known(name, source) or row_of(name) is not None or HOOK.fullmatch(name):
+                continue
+            near = close_to(name, (*PARAMETERS, *defined), 0.75)
+            hint = Phrase('; did you mean "${near}"?', near=near) if near else ""
+            yield UNDEFINED.at(line_of(assignment, name), name=name, hint=hint, where=assignment.name)
+
+
+def line_of(assignment: Assignment, name: str) -> Origin:
+    """The line with $name in one of its three forms."""
+    for piece in assignment.pieces:
+        if name in plain_references(piece.text):
+            return Origin(assignment.origin.file, piece.line)
+    return assignment.origin
+
+
+def plain_references(text: str) -> Iterator[str]:
+    """$name, ${name} and $(name); $$ is a dollar sign."""
+    for found in REFERENCE.finditer(text.replace("$$", "")):
+        yield next(filter(None, found.groups()))
+
+
 def check(source: Source) -> Iterator[Finding]:
     """main.cf and every -o of master.cf."""
     own = user_names(source)
@@ -126,6 +169,7 @@ def check(source: Source) -> Iterator[Finding]:
             yield from name_findings(source, override, own, own_prefixes)
             yield from state(override)
     yield from duplicates(source)
+    yield from undefined(source)
     yield from in_swallowed(source, own, own_prefixes)
 
 
@@ -157,13 +201,18 @@ def nearest(name: str) -> str:
 
 
 def rename(source: Source, assignment: Assignment, meant: str) -> Edit | None:
-    """The mend, when it is certain: the meant name is not set elsewhere and the line stands in main.cf."""
-    if assignment.origin.file != source.main or source.settings.is_set(meant):
+    """The mend, when it is certain: the meant name is not set elsewhere in main.cf, or in the service."""
+    if assignment.origin.file == source.main:
+        others = source.settings.is_set(meant)
+    else:
+        owner = next((s for s in source.services if any(o is assignment for o in s.overrides)), None)
+        others = owner is None or any(override.name == meant for override in owner.overrides)
+    if others:
         return None
     line = source.line(assignment.origin)
-    if assignment.name not in line:
+    if line.count(assignment.name) != 1 and not line.startswith(assignment.name):
         return None
-    return Edit(source.main, assignment.origin.line, (line.replace(assignment.name, meant, 1),))
+    return Edit(assignment.origin.file, assignment.origin.line, (line.replace(assignment.name, meant, 1),))
 
 
 def state(assignment: Assignment) -> Iterator[Finding]:

@@ -8,19 +8,18 @@ stops it. A list stops at its first certain refusal; a permit before that ends t
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from tayori.config.lint import strangers
-from tayori.config.lint.access import DEPTH, OPEN, STOPS, example, permits, whole, wide_client
+from tayori.config.lint import reach, strangers
+from tayori.config.lint.access import DEPTH, OPEN, STOPS, everybody, example, permits, whole
 from tayori.config.lint.finding import Finding, Message, Phrase
 from tayori.config.lint.rules import Rule, classes, is_access_table, rules
 from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import close_to, split_table
 from tayori.config.mastercf import Service
 from tayori.config.origin import ConfigError, Origin
-from tayori.config.settings import Settings
+from tayori.config.settings import Settings, split_items
 
 NO_SAFE = Message(
     "error",
@@ -47,15 +46,24 @@ HUGE = Message(
 )
 WORKING = STOPS | {"check_relay_domains"}
 FORGEABLE = {
+    "check_reverse_client_hostname_access": Phrase("anybody can give his own address any name"),
     "check_sender_access": Phrase("anybody can write any sender address"),
     "check_helo_access": Phrase("anybody can say any name in HELO"),
     "check_recipient_access": Phrase("strangers may use it too"),
 }
 TABLES = frozenset((*FORGEABLE, "check_client_access"))
+READ = frozenset(("hash", "btree", "lmdb", "dbm", "cdb", "texthash", "regexp", "pcre", "cidr", "inline"))
+ASKS = ("smtpd_tls_ask_ccert", "smtpd_tls_req_ccert")
+SYSTEM_CA = ("/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/ssl/ca-bundle", "/etc/ssl/cert.pem")
+EARLY = frozenset(("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions"))
 TRUST = {
     "check_policy_service": (
         Phrase("Its answer OK"),
         Phrase("what it answers is decided elsewhere, which cannot be checked here"),
+    ),
+    "permit_tls_all_clientcerts": (
+        Phrase("A client certificate from any authority that the system trusts"),
+        Phrase("anybody can get one of those"),
     ),
     "permit_mx_backup": (
         Phrase("A domain whose MX records name this server (and anybody can write such records)"),
@@ -84,8 +92,12 @@ def walk(source: Source, settings: Settings, name: str, depth: int = 0) -> Walk:
     """Follow one list. Raises ConfigError."""
     result = Walk()
     own = classes(settings)
+    blind = depth == 0 and skipped(settings, name)
+    early = name in EARLY and not settings.flag("smtpd_delay_reject")
     for rule in rules(settings, name, source.main):
         if rule.warn_only and rule.word != "permit":
+            continue
+        if blind or (early and rule.word.endswith("_unauth_destination")):
             continue
         if rule.word in STOPS or rule.word == "check_relay_domains":
             result.stopped = True
@@ -104,22 +116,58 @@ def walk(source: Source, settings: Settings, name: str, depth: int = 0) -> Walk:
     return result
 
 
+def skipped(settings: Settings, name: str) -> bool:
+    """Whether a client can go round a list: that of HELO is asked only about a HELO that was said."""
+    return name == "smtpd_helo_restrictions" and not settings.flag("smtpd_helo_required")
+
+
 def opens(source: Source, settings: Settings, rule: Rule) -> bool:
     """Whether this rule certainly permits the stranger."""
     if rule.word == "permit":
         return True
     if rule.word == "permit_mynetworks":
-        return any(whole(network) for network in trusted(settings))
+        return any(everybody(item) for item in trusting(source, settings))
     table = rule.argument if rule.word.startswith("check_") else rule.word
     kind, name = split_table(table)
+    if rule.word not in TABLES and not is_access_table(rule.word):
+        return False
     if kind == "static":
-        return permits(settings, name.split())
-    return wide_client(source, settings, rule)
+        return permits(settings, name.strip("{}").split())
+    if kind in ("randmap", "pipemap"):
+        return answers_all(settings, kind, name)
+    return any(permits(settings, entry.action.split()) for entry in reach.wide(source, rule.word, table))
 
 
-def lets_in(settings: Settings, rule: Rule, action: str) -> bool:
+def answers_all(settings: Settings, kind: str, name: str) -> bool:
+    """randmap: one of its words is a permit. pipemap: static tables alone, the last of which permits."""
+    inner = [item.strip() for item in split_items(name.removeprefix("{").removesuffix("}"))]
+    if kind == "randmap":
+        return any(permits(settings, item.split()) for item in inner)
+    tables = [split_table(item) for item in inner]
+    return bool(tables) and all(t == "static" for t, _ in tables) and permits(settings, tables[-1][1].split())
+
+
+def system_authorities(settings: Settings) -> bool:
+    """Whether client certificates are held against the authorities that the whole world buys from."""
+    named = (settings.text("smtpd_tls_CAfile"), settings.text("smtpd_tls_CApath").rstrip("/"))
+    return settings.flag("tls_append_default_CA") or any(name.startswith(SYSTEM_CA) for name in named)
+
+
+def lets_in(settings: Settings, rule: Rule, entry: reach.Entry) -> bool:
     """Whether an entry may let a stranger in. A client listed by its address or name is one that the author knows."""
-    return (rule.word in FORGEABLE or is_access_table(rule.word)) and permits(settings, action.split())
+    if rule.word == "check_recipient_access" and ours(settings, entry.key):
+        return False
+    return (rule.word in FORGEABLE or is_access_table(rule.word)) and permits(settings, entry.action.split())
+
+
+def ours(settings: Settings, key: str) -> bool:
+    """Whether a recipient is in a domain that is named as ours: its mail passes reject_unauth_destination too."""
+    domain = key.rpartition("@")[2]
+    return bool(domain) and any(
+        domain == item.lower()
+        for name in ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains", "relay_domains")
+        for item in meant_items(settings, name)
+    )
 
 
 def may_permit(source: Source, settings: Settings, rule: Rule) -> bool:
@@ -128,28 +176,17 @@ def may_permit(source: Source, settings: Settings, rule: Rule) -> bool:
         return True
     if rule.word == "permit_mx_backup":
         return not settings.items("permit_mx_backup_networks")
+    if rule.word == "permit_tls_all_clientcerts":
+        return any(settings.flag(name) for name in ASKS) and system_authorities(settings)
     bare = is_access_table(rule.word)
     if not bare and rule.word not in TABLES:
         return False
     kind, name = split_table(rule.word if bare else rule.argument)
     if kind in ("static", "fail"):
         return False
-    if kind in ("hash", "btree", "lmdb", "dbm", "cdb", "texthash", "regexp", "pcre", "cidr") and not name.startswith(
-        "{"
-    ):
-        return any(lets_in(settings, rule, action) for action in actions(source.table_text(name)))
-    if kind == "inline" or name.startswith("{"):
-        parts = re.split(r"[,{}]", name.replace("=", " "))
-        return any(lets_in(settings, rule, part.partition(" ")[2]) for part in map(str.strip, parts))
+    if kind in READ or name.startswith("{"):
+        return any(lets_in(settings, rule, entry) for entry in reach.entries(source, f"{kind}:{name}"))
     return rule.word in FORGEABLE
-
-
-def actions(text: str) -> Iterator[str]:
-    """The right-hand sides of an access table's text."""
-    for line in text.split("\n"):
-        if line and line[0] not in "# \t":
-            _, _, action = line.strip().partition(" ")
-            yield action.strip() or line.strip().partition("\t")[2].strip()
 
 
 def trusted(settings: Settings) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -159,6 +196,18 @@ def trusted(settings: Settings) -> Iterator[ipaddress.IPv4Network | ipaddress.IP
             yield ipaddress.ip_network(item.replace("[", "").replace("]", ""), strict=False)
         except ValueError:
             continue  # a table, a file, or a mistake that has its own finding
+
+
+def trusting(source: Source, settings: Settings) -> Iterator[str]:
+    """The entries of mynetworks, with those of its files and cidr tables."""
+    for item in meant_items(settings, "mynetworks"):
+        kind = split_table(item)[0]
+        if item.startswith("/"):
+            yield from (word for line in reach.logical(source.table_text(item)) for word in line.split())
+        elif kind == "cidr":
+            yield from (entry.key for entry in reach.entries(source, item))
+        else:
+            yield item
 
 
 def named(service: Service) -> str:
@@ -180,7 +229,7 @@ def service_findings(source: Source, settings: Settings, service: Service) -> It
     walks = {name: walk(source, settings, name) for name in LISTS}
     stopping = [result for result in walks.values() if result.stopped]
     if not stopping:
-        session = example(settings, service)
+        session = witness(source, settings, walks, example(settings, service))
         yield replace(open_relay(source, settings, walks, where), session=session)
         return
     best = min(stopping, key=lambda result: len(result.maybe))
@@ -230,6 +279,19 @@ def level_hint(settings: Settings) -> str:
     return Phrase(" Without compatibility_level (level 0) smtpd_relay_restrictions is empty by default.")
 
 
+def witness(source: Source, settings: Settings, walks: dict[str, Walk], lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The session that goes through: he shows what the tables want to see, and says no HELO if that is asked."""
+    silent = settings.is_set("smtpd_helo_restrictions") and skipped(settings, "smtpd_helo_restrictions")
+    for rule in (result.permit for result in walks.values() if result.permit):
+        asked = rule.word if rule.word.startswith("check_") else "check_client_access"
+        for entry in reach.wide(source, rule.word, rule.argument or rule.word):
+            if permits(settings, entry.action.split()):
+                lines = reach.session(lines, asked, entry.shown)
+                break
+        silent = silent and rule.word != "check_helo_access"
+    return lines[:2] + lines[4:] if silent else lines
+
+
 def open_relay(source: Source, settings: Settings, walks: dict[str, Walk], where: str) -> Finding:
     """The finding names the rule that lets the stranger in."""
     permit = next((walks[name].permit for name in reversed(LISTS) if walks[name].permit), None)
@@ -237,8 +299,8 @@ def open_relay(source: Source, settings: Settings, walks: dict[str, Walk], where
         origin = settings.origin("smtpd_relay_restrictions") or settings.origin("smtpd_recipient_restrictions")
         return OPEN.at(origin or Origin(source.main), where=where, why=Phrase("no rule stops a stranger."), extra="")
     if permit.word == "permit_mynetworks":
-        network = next(network for network in trusted(settings) if whole(network))
-        origin = place(settings, "mynetworks", str(network.network_address), source.main)
+        network = next(item for item in trusting(source, settings) if everybody(item))
+        origin = place(settings, "mynetworks", network, source.main)
         why = Phrase("mynetworks holds {network}, so every client is trusted.", network=network)
         return OPEN.at(origin, where=where, why=why, extra=Phrase(", and take that network out of mynetworks"))
     rule = " ".join((permit.word, permit.argument)).strip()

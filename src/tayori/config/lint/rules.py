@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -155,8 +156,9 @@ def word(source: Source, name: str, rule: Rule, own: tuple[str, ...]) -> Iterato
     near = close_to(rule.word, (*RESTRICTIONS, *OLD_RESTRICTIONS, *own), 0.75)
     line = source.line(rule.origin)
     fix = None
-    if near and line.count(rule.word) == 1:
-        fix = Edit(rule.origin.file, rule.origin.line, (line.replace(rule.word, near),))
+    alone = re.compile(rf"(?<![\w-]){re.escape(rule.word)}(?![\w-])")
+    if near and len(alone.findall(line)) == 1:
+        fix = Edit(rule.origin.file, rule.origin.line, (alone.sub(near, line),))
     hint = Phrase('; did you mean "{near}"?', near=near) if near else ""
     own_word = Phrase("Correct it, or list it in smtpd_restriction_classes if it is your own.")
     if not rule.word.isascii():

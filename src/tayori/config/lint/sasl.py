@@ -161,11 +161,12 @@ def listener(source: Source, settings: Settings, where: str) -> Iterator[Finding
         return
     named = source.smtpd_conf.words("mech_list")
     plain = [word.upper() for word in named if word.upper() in ("PLAIN", "LOGIN")] if named else ["PLAIN", "LOGIN"]
-    plain = [word for word in plain if not filtered_out(settings, word)]
+    plain = list(dict.fromkeys(word for word in plain if not filtered_out(settings, word)))
     if plain:
         steps = "" if tls else Phrase("smtpd_tls_security_level = may, a certificate, and ")
         mend = Phrase("Set {steps}smtpd_tls_auth_only = yes.", steps=steps)
-        yield PLAINTEXT.at(on, where=where, mechanisms=" and ".join(plain), mend=mend)
+        both = Phrase("{one} and {other}", one=plain[0], other=plain[-1]) if len(plain) > 1 else plain[0]
+        yield PLAINTEXT.at(on, where=where, mechanisms=both, mend=mend)
 
 
 def filtered_out(settings: Settings, mechanism: str) -> bool:

@@ -69,6 +69,8 @@ LETTERS = {
     "（": "(", "）": ")", "［": "[", "］": "]", "｛": "{", "｝": "}", "＃": "#",
 }  # fmt: skip
 WIDE_LETTER = re.compile("[" + "".join(LETTERS) + "]")
+CURLED = re.compile("[“”„‘’‚«»]")
+"""Quotes of word processors and web pages."""
 DEVICE = re.compile(r"(?:eth|ens|enp|eno|enx|wlan|wlp|wlo|br|bond|ppp|tun|tap|docker|venet|vmbr|lo)\d*(?:[a-z0-9.]*)")
 SERVICES = frozenset(
     (
@@ -109,6 +111,8 @@ def value(source: Source, settings: Settings, assignment: Assignment) -> Iterato
             yield WIDE.at(origin, mend, name=name, letter=wide.group(), meant=LETTERS[wide.group()])
         elif len(item) > 1 and item[0] in "\"'" and item[-1] == item[0]:
             yield QUOTES.at(origin, edit(source, origin, item, item[1:-1]), name=name, word=item)
+        elif CURLED.search(item):
+            yield QUOTES.at(origin, edit(source, origin, item, CURLED.sub("", item)), name=name, word=item)
         elif item.endswith(";") and row.kind in LISTS:
             yield SEMICOLON.at(origin, edit(source, origin, item, f"{item[:-1]},"), name=name, word=item)
         elif item.startswith("*") and row.kind is Kind.DOMAINS:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from tayori.config.lint.access import OPEN, everybody, example
 from tayori.config.lint.finding import Finding, Phrase
+from tayori.config.lint.reach import session, top_level
 from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import split_table
 from tayori.config.mastercf import Service
@@ -18,6 +19,8 @@ from tayori.config.settings import Settings
 
 PROBES = ("elsewhere.example", "foreign.test", "qj7x.invalid")
 """Domains that nobody can have meant; a table that lists them all lists everything."""
+TRANSPORTS = {"mydestination": "local_transport", "virtual_mailbox_domains": "virtual_transport"}
+"""The lists of domains whose mail stays here, unless this says otherwise."""
 FLAGS = re.compile(r"^/(.*)/([a-zA-Z]*)\s+\S", re.DOTALL)
 
 
@@ -43,20 +46,50 @@ def fits(line: str, probe: str) -> bool:
         return False
 
 
+def whole_tree(settings: Settings, item: str) -> bool:
+    """Whether an entry of relay_domains stands for all below com, org, jp (parent_domain_matches_subdomains)."""
+    by_parent = "relay_domains" in settings.items("parent_domain_matches_subdomains")
+    return top_level(item) if by_parent else item.startswith(".") and top_level(item[1:])
+
+
+def bounded(source: Source, settings: Settings) -> bool:
+    """Whether relay_recipient_maps lets only some recipients of the relay domains in."""
+    maps = meant_items(settings, "relay_recipient_maps")
+    listed = settings.flag("smtpd_reject_unlisted_recipient")
+    return bool(maps) and listed and not any(everything(source, item) for item in maps)
+
+
+def sends_on(settings: Settings, name: str) -> bool:
+    """Whether mail for the domains of a list leaves this machine for the server of each domain."""
+    if name == "relay_domains":
+        return True
+    transport, _, nexthop = settings.text(TRANSPORTS[name]).partition(":")
+    return transport in ("smtp", "relay") and not nexthop
+
+
 def findings(source: Source, settings: Settings, service: Service, where: str) -> Iterator[Finding]:
-    """relay_domains and XCLIENT of one service. Raises ConfigError."""
-    for name in ("relay_domains", "virtual_alias_domains", "virtual_mailbox_domains"):
-        for item in meant_items(settings, name) if settings.is_set(name) else ():
-            if name == "relay_domains" and everything(source, item) and not settings.items("relay_recipient_maps"):
-                origin = place(settings, name, item, source.main)
-                why = Phrase("{item} in relay_domains makes every domain one of ours.", item=item)
-                extra = Phrase(", and name the domains in relay_domains")
-                yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=example(settings, service))
+    """The domains that are ours, and XCLIENT, of one service. Raises ConfigError."""
+    for name in ("relay_domains", *TRANSPORTS):
+        if not settings.is_set(name) or not sends_on(settings, name):
+            continue
+        if name == "relay_domains" and bounded(source, settings):
+            continue
+        for item in meant_items(settings, name):
+            origin = place(settings, name, item, source.main)
+            extra = Phrase(", and name the domains in {name}", name=name)
+            lines = example(settings, service)
+            if everything(source, item):
+                why = Phrase("{item} in {name} makes every domain one of ours.", item=item, name=name)
+                yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=lines)
+            elif name == "relay_domains" and whole_tree(settings, item):
+                why = Phrase("{item} in relay_domains makes every domain below {item} one of ours.", item=item)
+                told = session(lines, "check_recipient_access", item.lstrip("."))
+                yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=told)
     for item in meant_items(settings, "smtpd_authorized_xclient_hosts"):
         if everybody(item):
             origin = place(settings, "smtpd_authorized_xclient_hosts", item, source.main)
             why = Phrase("{item} in smtpd_authorized_xclient_hosts lets anybody claim to be 127.0.0.1.", item=item)
             extra = Phrase(", and name only your own proxy in smtpd_authorized_xclient_hosts")
-            session = list(example(settings, service))
-            session[4:4] = ["C: XCLIENT ADDR=127.0.0.1 NAME=localhost", "S: 220 …", "C: EHLO localhost", "S: 250 …"]
-            yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=tuple(session))
+            proxied = list(example(settings, service))
+            proxied[4:4] = ["C: XCLIENT ADDR=127.0.0.1 NAME=localhost", "S: 220 …", "C: EHLO localhost", "S: 250 …"]
+            yield replace(OPEN.at(origin, where=where, why=why, extra=extra), session=tuple(proxied))

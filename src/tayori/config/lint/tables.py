@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from tayori.config.lint.finding import Finding, Message, Phrase
+from tayori.config.lint.finding import Edit, Finding, Message, Phrase
 from tayori.config.lint.rules import argument_of, is_access_table, lists, rules
 from tayori.config.lint.source import Source, meant_items, place
 from tayori.config.lint.vocabulary import FILE_TYPES, LISTED_TYPES, TABLE, TABLE_TYPES, close_to, split_table
@@ -40,6 +41,13 @@ ALIASES = Message(
     "It counts as empty: mail for root, postmaster and other aliases goes to users of that name or comes back.",
     "Create the file with a line such as  postmaster: yourname  or take it out of {name}.",
 )
+SEPARATOR = Message(
+    "error",
+    "table-without-type",
+    '"{table}" in {name} has no colon behind the table type',
+    "A table is written as type:name; this one cannot be opened, and mail that needs it would be put off with 451.",
+    'Write "{meant}".',
+)
 MISSING = Message(
     "error",
     "missing-table",
@@ -66,6 +74,11 @@ FILES = frozenset(
         "bounce_template_file",
     ]
 )
+CACHES = frozenset(("address_verify_map", "postscreen_cache_map"))
+"""These are written by the server itself: there need be none yet."""
+SERVER_TYPES = frozenset(("mysql", "pgsql", "ldap", "memcache"))
+"""Their settings are in a file."""
+SLIP = re.compile(rf"({'|'.join(sorted(TABLE_TYPES))})[;=,.](?=[/$])")
 TABLE_LISTS = (Kind.TABLES, Kind.DOMAINS, Kind.NETWORKS)
 
 
@@ -74,6 +87,8 @@ def check(source: Source) -> Iterator[Finding]:
     for assignment in source.settings.assignments:
         row = row_of(assignment.name)
         if source.settings.assignment(assignment.name) is not assignment or row is None:
+            continue
+        if row.name in CACHES:
             continue
         if row.kind in TABLE_LISTS and row.status is not Status.ACCEPTED:
             yield from parameter(source, source.settings, row.name, row.kind)
@@ -97,6 +112,11 @@ def parameter(source: Source, settings: Settings, name: str, kind: Kind) -> Iter
                 yield MISSING.at(origin, path=text, name=name, why=why)
         elif text.startswith("/"):
             yield PLAIN.at(origin, table=text, name=name)
+        elif kind is Kind.TABLES and SLIP.match(text):
+            meant = SLIP.sub(r"\1:", text)
+            line = source.line(origin)
+            fix = Edit(origin.file, origin.line, (line.replace(text, meant, 1),)) if text in line else None
+            yield SEPARATOR.at(origin, fix, table=text, name=name, meant=meant)
         elif kind is Kind.TABLES or split_table(text)[0] in TABLE_TYPES:
             yield from table(source, name, text, origin)
 
@@ -123,7 +143,7 @@ def table(source: Source, name: str, text: str, origin: Origin) -> Iterator[Find
             return
         for part in inner:
             yield from table(source, name, part, origin)
-    elif kind in FILE_TYPES and rest.startswith("/"):
+    elif kind in FILE_TYPES | SERVER_TYPES and rest.startswith("/"):
         why = source.state(rest)
         if why:
             message = ALIASES if name in ("alias_maps", "alias_database") else MISSING

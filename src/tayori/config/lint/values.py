@@ -27,8 +27,16 @@ NETWORK = Message(
     "error",
     "bad-network",
     '"{network}" in "{name}" is no network',
-    "Networks are written as address/size, for example 192.168.1.0/24 or [2001:db8::]/32.",
+    "Networks are written as address/size, for example 192.168.1.0/24 or [2001:db8::]/32; with anything "
+    "else here the server does not start.",
     "Correct the entry or remove it.",
+)
+NO_NETWORK = Message(
+    "warning",
+    "no-address",
+    '"{network}" in "{name}" is no address and matches nobody',
+    "Only addresses and networks count here: names, stars and ranges do not.",
+    "Write the address, or the network as address/size, for example 192.168.1.0/24.",
 )
 TRANSPORT = Message(
     "warning",
@@ -37,6 +45,12 @@ TRANSPORT = Message(
     "Mail that goes this way would wait in the queue: there is nobody to deliver it.",
     "Correct the name{hint}, or add a service of that name to master.cf.",
 )
+
+
+SIGNS = frozenset(";\"'，、；“”„")
+"""Slips of the pen that have findings of their own."""
+ONLY_ADDRESSES = frozenset(("mynetworks", "permit_mx_backup_networks"))
+"""Here a host name is no pattern."""
 
 
 def check(source: Source) -> Iterator[Finding]:
@@ -99,15 +113,20 @@ def networks(source: Source, settings: Settings, assignment: Assignment) -> Iter
     """Entries of mynetworks and its like; tables, files and names are left alone."""
     for item in meant_items(settings, assignment.name):
         text = item.lstrip("!")
-        if split_table(text)[0] in TABLE_TYPES or text.startswith("/"):
+        if split_table(text)[0] in TABLE_TYPES or text.startswith("/") or text[-1:] in SIGNS or text[:1] in SIGNS:
             continue
         bare = text.replace("[", "").replace("]", "")
         address, slash, size = bare.partition("/")
-        if not slash and not looks_like_address(address):
+        if not slash and assignment.name not in ONLY_ADDRESSES and not looks_like_address(address):
             continue
         origin = assignment.line_of(item)
         try:
+            if not slash and ":" not in text and "[" not in text and not address.replace(".", "").isdigit():
+                yield NO_NETWORK.at(origin, network=item, name=assignment.name)
+                continue
             network = ipaddress.ip_network(bare, strict=False)
+            if slash and not size.isdigit():
+                raise ValueError(size)
             exact = ipaddress.ip_address(address) == network.network_address
         except ValueError:
             yield NETWORK.at(origin, network=item, name=assignment.name)
@@ -115,7 +134,10 @@ def networks(source: Source, settings: Settings, assignment: Assignment) -> Iter
         if not exact:
             better = f"[{network.network_address}]/{size}" if network.version == 6 else str(network)
             line = source.line(origin)
-            fix = Edit(origin.file, origin.line, (line.replace(text, better, 1),)) if text in line else None
+            certain = (
+                text in line and network.is_private
+            )  # more of the Internet is trusted by nobody's mend but yours
+            fix = Edit(origin.file, origin.line, (line.replace(text, better, 1),)) if certain else None
             yield HOST_BITS.at(origin, fix, network=item, name=assignment.name, size=size, meant=better)
 
 

@@ -3,8 +3,8 @@
 usage: tayori check [-c DIR] [--fix] [--json] [--lang LANG] [--quiet]
 
 Prints findings grouped by file, `file:line: severity: title`, then what it means and how to mend it.
-`--fix` mends what is certain and shows the change as a unified diff. Exit code: 0 nothing, or notes only;
-1 warnings; 2 errors; 64 wrong usage; 66 main.cf cannot be read.
+`--fix` mends what is certain and shows the change as a unified diff (with --json on the error output). Exit code:
+0 nothing, or notes only; 1 warnings; 2 errors; 64 wrong usage; 66 main.cf cannot be read.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def mended(text: str, edits: Iterable[Edit]) -> str:
         by_line.setdefault(edit.line, edit)
     for number in sorted(by_line, reverse=True):
         if 0 < number <= len(lines):
-            lines[number - 1 : number] = by_line[number].lines
+            end = "\r" if lines[number - 1].endswith("\r") else ""
+            lines[number - 1 : number] = [line.removesuffix("\r") + end for line in by_line[number].lines]
     return "\n".join(lines)
 
 
@@ -178,7 +179,7 @@ def main(argv: list[str]) -> int:
             change = list(apply(source, findings, say))
             if not change:
                 break
-            print("\n".join(change))
+            print("\n".join(change), file=sys.stderr if options.json else sys.stdout)
             source, findings = examine(options.directory, options.dns)
     except ConfigError as error:
         print(f"tayori check: {no_configuration(options.directory, say) or say.error(error)}", file=sys.stderr)

@@ -59,6 +59,13 @@ PORT_ROOT = Message(
     "Only root may listen on ports below {low}; you are {user}.",
     "Start it as root, or write a port above 1023 here.",
 )
+DOVECOT = Message(
+    "warning",
+    "dovecot-unreachable",
+    "Dovecot's login service does not answer at {path}: {why}",
+    "smtpd_sasl_type is dovecot, so nobody can log in until it does. Mail from others is not touched by this.",
+    "Start Dovecot, or let a unix_listener of service auth in its configuration and smtpd_sasl_path name one place.",
+)
 CERT_UNREADABLE = Message(
     "error",
     "certificate-unreadable",
@@ -99,6 +106,7 @@ CERT_NAME = Message(
 def check(source: Source) -> Iterator[Finding]:
     """All of it."""
     yield from saslauthd(source)
+    yield from dovecot(source)
     yield from ports(source)
     yield from certificates(source)
 
@@ -138,6 +146,23 @@ def saslauthd(source: Source) -> Iterator[Finding]:
         yield NO_SASLAUTHD.at(origin, path=path, why=why, mend=mend)
         return
     yield from _way_there(source, path, origin)
+
+
+def dovecot(source: Source) -> Iterator[Finding]:
+    """Whether Dovecot's auth socket answers; one that listens on TCP is left to the first login."""
+    seen: set[str] = set()
+    for _, settings in services(source):
+        if not settings.flag("smtpd_sasl_auth_enable") or settings.text("smtpd_sasl_type") != "dovecot":
+            continue
+        path = settings.text("smtpd_sasl_path").removeprefix("unix:")
+        if path.startswith("inet:") or path in seen:
+            continue
+        seen.add(path)
+        full = path if path.startswith("/") else os.path.join(settings.text("queue_directory"), path)
+        why = _answers(full)
+        if why:
+            origin = settings.origin("smtpd_sasl_path") or settings.origin("smtpd_sasl_type")
+            yield DOVECOT.at(origin or _main(source, "smtpd_sasl_path"), path=full, why=why)
 
 
 def _answers(path: str) -> str:
