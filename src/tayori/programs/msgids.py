@@ -49,12 +49,15 @@ PEERS = re.compile(
 """The tools that speak English as their peers do, what they alone use, and what says replies and lines of the log."""
 REPLIES = ("reply.text",)
 """Expressions that hold another server's own words."""
+NOUNS = ("user name", "authorisation name", "OAuth message", "SCRAM message")
+"""What the functions utf8 and name of sasl/mechanisms/base.py complain of."""
 WORDS = (
     *(stage.value for stage in Stage),
     *COMMAND_NAMES.values(),
     *(words for _, words in EXITS.values()),
     BAD_HOP,
     OUTPUT,
+    *NOUNS,
 )
 """What stands in the fields of outcomes."""
 MESSAGE_TEXTS = ("title", "meaning", "mend")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tayori.programs.history.record import Outcome
 from tayori.programs.history.tell import ended, meaning
 from tayori.programs.language import ENGLISH, choose
+from tayori.programs.msgids import NOUNS, root
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,12 @@ def test_an_outcome_is_told_in_japanese(text: str, told: str) -> None:
 def test_the_line_of_trace_has_it() -> None:
     outcome = Outcome(1, 0.0, "sent", "a@b.example", "", "local", "2.0.0", "delivered to maildir")
     assert ended(outcome, choose("ja")).endswith("local: maildir に配送しました")
+
+
+def test_the_nouns_of_a_failed_login_are_translated() -> None:
+    pattern = re.compile(r'(?:utf8|name)\(.*"(\w+ name|\w+ message)"\)')
+    found = {
+        noun for path in (root() / "sasl" / "mechanisms").glob("*.py") for noun in pattern.findall(path.read_text())
+    }
+    assert found and found <= set(NOUNS)
+    assert choose("ja").told("authorisation name is not UTF-8") == "認可名 は UTF-8 ではありません"

@@ -36,7 +36,7 @@ def line(record: Record, say: Language) -> str:
     """One line for a list."""
     recipients = [f"<{one}>" for one in record.recipients]
     shown = ", ".join(recipients[:SHOWN]) + (" …" if len(recipients) > SHOWN else "")
-    sender = "-" if record.sender is None else f"<{record.sender}>"
+    sender = "-" if record.named_sender is None else f"<{record.named_sender}>"
     return f"{clock(record.when)}  {client(record)}  {sender} → {shown or '-'}  {result(record, say)}"
 
 
