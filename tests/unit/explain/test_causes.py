@@ -143,3 +143,10 @@ def test_an_error_transport_is_named_and_nobody_is_sent_to_a_list() -> None:
     other = case("reject_unlisted_recipient", "550 5.1.2 closed", "not found", "else")
     assert other is not None
     assert not other.table
+
+
+def test_no_advice_to_put_ok_where_it_would_let_mail_be_relayed() -> None:
+    found = case("check_sender_access", "554 no", "REJECT")
+    assert found is not None
+    assert "DUNNO" in found.mends[0][0]
+    assert " OK " not in found.mends[0][0]

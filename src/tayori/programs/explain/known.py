@@ -70,7 +70,7 @@ UNKNOWN_USER = (
 TABLE = (
     Case(
         N_("The table {argument} says so: {looked_up}: {found}."),
-        ((N_("Change or remove that entry, or put an entry OK for {about} before it."), ""),),
+        ((N_("Change or remove that entry, or put an entry DUNNO for {about} before it."), ""),),
     ),
 )
 CLIENT_NAMES = (
