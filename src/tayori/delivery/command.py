@@ -84,7 +84,8 @@ class Commands:
         outcome = meaning(ended, command, "local")
         if isinstance(outcome, Delivered):
             output = ended.output.strip()
-            return Delivered(f"delivered to command: {command}" + (f" ({output})" if output else ""))
+            shown = f" ({output})" if output else ""
+            return Delivered(f"delivered to command: {command}{shown}")
         return outcome
 
     def argv(self, command: str) -> list[str]:

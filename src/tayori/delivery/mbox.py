@@ -256,7 +256,7 @@ def _locked(
             there, end = standing.stands(fd, end, pieces)
             if there:
                 os.fsync(fd)
-                return Result(target.n, "sent", "2.0.0", _sent(place))
+                return _sent(target, place)
             os.ftruncate(fd, end)
         size = end
         if end and os.pread(fd, 1, end - 1) != b"\n":
@@ -275,11 +275,12 @@ def _locked(
     except Unreadable:
         os.ftruncate(fd, end)
         return place.failed(target, "queue file read error", "4.3.0")
-    return Result(target.n, "sent", "2.0.0", _sent(place))
+    return _sent(target, place)
 
 
-def _sent(place: Place) -> str:
-    return f"delivered to file: {place.path}" if place.file else "delivered to mailbox"
+def _sent(target: Target, place: Place) -> Result:
+    text = f"delivered to file: {place.path}" if place.file else "delivered to mailbox"
+    return Result(target.n, "sent", "2.0.0", text)
 
 
 def _to_device(place: Place, target: Target, content: Content, fd: int) -> Result:
@@ -289,4 +290,4 @@ def _to_device(place: Place, target: Target, content: Content, fd: int) -> Resul
             durable.write(fd, data)
     except Unreadable:
         return place.failed(target, "queue file read error", "4.3.0")
-    return Result(target.n, "sent", "2.0.0", _sent(place))
+    return _sent(target, place)

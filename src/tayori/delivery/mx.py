@@ -16,6 +16,7 @@ from typing import Protocol
 
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery
 
+BAD_HOP = "bad next-hop destination"
 _PORTS = {"smtp": 25, "lmtp": 24, "smtps": 465, "submissions": 465, "submission": 587}
 SMTP_PORT = 25
 
@@ -141,7 +142,7 @@ def _port(text: str, word: str) -> int:
     return number
 
 
-def _bad(word: str, why: str = "bad next-hop destination") -> Unreachable:
+def _bad(word: str, why: str = BAD_HOP) -> Unreachable:
     return Unreachable(DeferredDelivery(f"{why}: {word}", "4.3.5"))
 
 

@@ -45,6 +45,7 @@ EXITS: dict[int, tuple[str, str]] = {
     77: ("5.7.0", "permission denied"),
     78: ("5.3.5", "local configuration error"),
 }
+OUTPUT = ". Command output: {output}"
 _SOFTWARE = EXITS[70][1]
 _OWN_CODE = re.compile(r"([45]\.\d{1,3}\.\d{1,3})\s+(.*)", re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -183,7 +184,7 @@ def _head(command: PipeCommand, request: Request, now: float) -> bytes:
 def meaning(ended: Ended, program: str, relay: str) -> DeliveryOutcome:
     """What exit status and output say about the recipients, in pipe(8)'s words."""
     output = ended.output
-    tail = f". Command output: {output}" if output.strip() else ""
+    tail = OUTPUT.format(output=output) if output.strip() else ""
     if ended.status is None:
         text = f'Command time limit exceeded: "{program}"'
         return BouncedDelivery(text, "5.3.0", relay, unix=output.strip() or _SOFTWARE)
@@ -199,7 +200,7 @@ def meaning(ended: Ended, program: str, relay: str) -> DeliveryOutcome:
         said = text
     elif ended.status in EXITS:
         enhanced, words = EXITS[ended.status]
-        text = words + tail
+        text = f"{words}. Command output: {output}" if tail else words
         said = output.strip() or words
     else:
         enhanced, text = "5.3.0", f'Command died with status {ended.status}: "{program}"{tail}'

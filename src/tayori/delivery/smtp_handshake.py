@@ -153,10 +153,10 @@ class Handshake:
         if chosen is None:
             why = f"cannot authenticate to server {target.name}: no mechanism available"
             raise Failed(smtp_texts.auth_failed(target, why, soft=True))
-        said = await login.remembered()
-        if said:
-            why = f"server {target.name} said: {said}"
-            raise Failed(smtp_texts.auth_failed(target, why, soft=self.wanted.auth_soft, reply=said, cached=True))
+        reply = await login.remembered()
+        if reply:
+            why = f"server {target.name} said: {reply}"
+            raise Failed(smtp_texts.auth_failed(target, why, soft=self.wanted.auth_soft, reply=reply, cached=True))
         name, self._mechanism = chosen
         self._login = login
         try:

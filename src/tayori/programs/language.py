@@ -23,6 +23,9 @@ NEVER_FIRST = frozenset("、。」』）,.)ーっゃゅょッャュョァィゥ�
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 LEAST_LETTERS = 5
 """A template with fewer letters of its own would fit any text."""
+REPLY = "reply"
+VERBATIM = (REPLY, "output")
+"""The fields that hold another server's or a command's own words, which stay as they are."""
 NESTED = 4
 """How deep a text may hold others, as an error holds the reason that the system gave."""
 
@@ -121,7 +124,10 @@ class Language:
             if shape := self._shape(one):
                 found = shape.fields(one) or {}
                 # one word is a name or a value, though it may be an English one
-                fields = {n: self.told(value, depth - 1) if " " in value else value for n, value in found.items()}
+                fields = {
+                    n: self.told(value, depth - 1) if " " in value and n not in VERBATIM else value
+                    for n, value in found.items()
+                }
                 return self._texts[shape.template].format(**fields)
         return self._pieces(text, depth)
 

@@ -16,7 +16,10 @@ from pathlib import Path
 import tayori
 from tayori.config.params import PARAMETERS
 from tayori.config.phrase import Phrase
-from tayori.programs.language import Language, catalogue
+from tayori.delivery.mx import BAD_HOP
+from tayori.delivery.pipe import EXITS, OUTPUT
+from tayori.programs.language import LEAST_LETTERS, REPLY, Language, catalogue
+from tayori.protocol.smtp_client_values import COMMAND_NAMES, Stage
 
 CALLS = {"say": 1, "N_": 1, "Phrase": 1}
 """Functions whose first argument is a text."""
@@ -30,6 +33,12 @@ SHAPED_NAMES = ("mend", "complaint", "why")
 """Names that such texts go by before they are raised."""
 SHAPED_FUNCTIONS = ("_why_not", "_nobody", "_mend", "how_to_stop", "probe", "trouble")
 """Functions that give such texts back."""
+OUTCOMES: dict[str, tuple[int, ...]] = {
+    "Delivered": (0,), "DeferredDelivery": (0,), "BouncedDelivery": (0,), "Result": (3,),
+}  # fmt: skip
+"""What becomes of a recipient: English in the log and in reports, told by `trace` and `explain`."""
+DELIVERY = re.compile(r"delivery/|programs/daemons/(dispatch/|special|pipes|rounds)")
+"""The modules that give such outcomes."""
 VALUES = "tables/"
 """The folder of modules whose ValueErrors are said to a person."""
 PEERS = re.compile(
@@ -38,6 +47,19 @@ PEERS = re.compile(
     r"|policy/(backup|verification)|delivery/pipe\.py|explain/"
 )
 """The tools that speak English as their peers do, what they alone use, and what says replies and lines of the log."""
+REPLIES = ("reply.text",)
+"""Expressions that hold another server's own words."""
+NOUNS = ("user name", "authorisation name", "OAuth message", "SCRAM message")
+"""What the functions utf8 and name of sasl/mechanisms/base.py complain of."""
+WORDS = (
+    *(stage.value for stage in Stage),
+    *COMMAND_NAMES.values(),
+    *(words for _, words in EXITS.values()),
+    BAD_HOP,
+    OUTPUT,
+    *NOUNS,
+)
+"""What stands in the fields of outcomes."""
 MESSAGE_TEXTS = ("title", "meaning", "mend")
 
 
@@ -81,6 +103,21 @@ def shaped(text: str, more: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
                     yield expression.lineno, template
 
 
+def outcomes(text: str) -> Iterator[tuple[int, str]]:
+    """(line, template) of what one module says became of a recipient."""
+    for node in ast.walk(ast.parse(text)):
+        found: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            found = [node.args[at] for at in OUTCOMES.get(name, ()) if at < len(node.args)]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found = [node.value] if node.targets[0].id in ("text", "why") else []
+        for expression in found:
+            for template in templates(expression):
+                if len(re.findall(r"[a-z]", re.sub(r"\{\w+\}", "", template))) >= LEAST_LETTERS:
+                    yield expression.lineno, template
+
+
 def templates(expression: ast.expr) -> Iterator[str]:
     """The texts that an expression may be: literals, f-strings, and either side of `if` and `or`."""
     if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
@@ -107,7 +144,13 @@ def template(text: ast.JoinedStr) -> str:
         assert isinstance(piece, ast.FormattedValue)
         value = piece.value
         name = (
-            value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else "value"
+            REPLY
+            if ast.unparse(value) in REPLIES
+            else value.id
+            if isinstance(value, ast.Name)
+            else value.attr
+            if isinstance(value, ast.Attribute)
+            else "value"
         )
         name = name.strip("_").lower()
         while name in taken:
@@ -127,12 +170,18 @@ def msgids() -> dict[str, str]:
                 found.setdefault(msgid, f"{path.relative_to(root())}:{line}")
     for msgid in of_parameters():
         found.setdefault(msgid, "config/params")
+    for msgid in WORDS:
+        found.setdefault(msgid, "delivery/")
     said = Language("all", dict.fromkeys(found, ""))
     for path in sorted(root().rglob("*.py")):
         name = str(path.relative_to(root()))
         if not PEERS.match(name):
             more = ("ValueError",) if name.startswith(VALUES) else ()
             for line, msgid in shaped(path.read_text("utf-8"), more):
+                if not said.knows(example(msgid)):
+                    found.setdefault(msgid, f"{name}:{line}")
+        if DELIVERY.match(name):
+            for line, msgid in outcomes(path.read_text("utf-8")):
                 if not said.knows(example(msgid)):
                     found.setdefault(msgid, f"{name}:{line}")
     return found

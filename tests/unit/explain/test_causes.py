@@ -10,6 +10,7 @@ import pytest
 from tayori.config.settings import Settings
 from tayori.net.system import probe
 from tayori.programs.explain.causes import Situation, reasons
+from tayori.programs.explain.known import case
 from tayori.programs.explain.text import lines
 from tayori.programs.explain.values import Explanation, Question
 from tayori.programs.explain.walk import Explainer
@@ -128,3 +129,24 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     before = {"main.cf", "master.cf", "tables"}
     explained(tmp_path, Question("192.0.2.1", "a@b.example", ("taro@example.com",)))
     assert {path.name for path in tmp_path.iterdir()} <= before
+
+
+def test_an_error_transport_is_named_and_nobody_is_sent_to_a_list() -> None:
+    closed = case(
+        "reject_unlisted_recipient",
+        "550 5.1.2 closed",
+        "not found",
+        "q@relayed.example in transport_maps: relayed.example",
+    )
+    assert closed is not None
+    assert closed.table
+    other = case("reject_unlisted_recipient", "550 5.1.2 closed", "not found", "else")
+    assert other is not None
+    assert not other.table
+
+
+def test_no_advice_to_put_ok_where_it_would_let_mail_be_relayed() -> None:
+    found = case("check_sender_access", "554 no", "REJECT")
+    assert found is not None
+    assert "DUNNO" in found.mends[0][0]
+    assert " OK " not in found.mends[0][0]

@@ -15,9 +15,11 @@ from tayori.programs.daemons.smtpd.values import Transaction
 from tayori.programs.history.convert import record
 from tayori.programs.history.history import History
 from tayori.programs.history.query import BadQuery, moment, query
-from tayori.programs.history.record import MOST, Decision, Outcome, Record, code_of, code_text
+from tayori.programs.history.record import MOST, Asked, Decision, Outcome, Record, code_of, code_text
 from tayori.programs.history.store import FILE_NAME, Reader, Store
+from tayori.programs.history.tell import line
 from tayori.programs.history.trail import Left, Trail
+from tayori.programs.language import ENGLISH
 from tayori.protocol.reply import Reply
 
 CLIENT = ClientFacts("192.0.2.1", 4711, "client.example", server_port=25)
@@ -202,6 +204,18 @@ def test_bytes_that_are_no_utf8_are_kept_readable(tmp_path: Path) -> None:
     reader = Reader(tmp_path / FILE_NAME)
     assert [r.sender for r in reader.records()] == ["caf\\xe9@b.example", "a@b.example"]
     assert reader.outcomes(1)[0].address == "\\xff@x.example"
+    store.close()
+
+
+def test_a_sender_that_was_refused_is_found(tmp_path: Path) -> None:
+    by = Asked("MAIL", "smtpd_sender_restrictions", "reject_unknown_sender_domain", "", "main.cf", 3)
+    no = Decision("MAIL", "Spam@x.example", "reject", "450 no", by)
+    store = Store(tmp_path / FILE_NAME)
+    store.write([one(sender=None, decisions=(no,), reply=""), one(1)], [])
+    asked = query(["from:spam@x.example"], NOW)
+    found = Reader(tmp_path / FILE_NAME).records(asked.where, asked.values)
+    assert [r.sender for r in found] == [None]
+    assert "<Spam@x.example>" in line(found[0], ENGLISH)
     store.close()
 
 

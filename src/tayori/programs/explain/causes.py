@@ -80,7 +80,7 @@ async def reasons(
         return replies.told(refusal, built.settings, say)
     why: list[str] = []
     mends: list[Remedy] = []
-    found = case(by.restriction, refusal.reply, by.found)
+    found = case(by.restriction, refusal.reply, by.found, by.looked_up)
     if by.restriction in RELAY:
         why += _relay_causes(refusal, situation, built, say)
         mends += _relay_remedies(refusal, situation, built, services, say)

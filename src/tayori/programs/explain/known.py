@@ -19,6 +19,8 @@ class Case:
     cause: str
     mends: tuple[tuple[str, str], ...]
     when: str = ""
+    table: str = ""
+    """What must be found in the name of what was looked up."""
 
 
 TROUBLE = Case(
@@ -58,12 +60,17 @@ UNKNOWN_USER = (
         ((N_("Remove the entry if it is out of date."), "relocated_maps"),),
         "moved to|has changed",
     ),
+    Case(
+        N_("A transport that refuses mail (error:) is set for {about}."),
+        ((N_("If mail should be taken again: change that entry."), "transport_maps"),),
+        table=" in transport_maps: ",
+    ),
     Case(N_("{about} does not exist here: {looked_up}: {found}."), ((N_("Add it to the table of that list."), ""),)),
 )
 TABLE = (
     Case(
         N_("The table {argument} says so: {looked_up}: {found}."),
-        ((N_("Change or remove that entry, or put an entry OK for {about} before it."), ""),),
+        ((N_("Change or remove that entry, or put an entry DUNNO for {about} before it."), ""),),
     ),
 )
 CLIENT_NAMES = (
@@ -257,11 +264,13 @@ def cases(restriction: str) -> tuple[Case, ...]:
     return ()
 
 
-def case(restriction: str, reply: str, found: str) -> Case | None:
+def case(restriction: str, reply: str, found: str, looked_up: str = "") -> Case | None:
     """The row that fits a refusal."""
     rows = cases(restriction)
     policy = restriction == "check_policy_service"
     for one in rows if policy or not rows else (TROUBLE, *rows):
+        if one.table not in looked_up:
+            continue
         if not one.when or re.search(one.when, reply) or re.search(one.when, found):
             return one
     return None

@@ -114,6 +114,12 @@ class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
         return tuple(one.about for one in self.decisions if one.stage == "RCPT")
 
     @property
+    def named_sender(self) -> str | None:
+        """The sender, one that a rule refused at MAIL FROM too."""
+        refused = [one.about for one in self.decisions if one.stage == "MAIL" and one.by is not None]
+        return refused[-1] if self.sender is None and refused else self.sender
+
+    @property
     def refusals(self) -> tuple[Decision, ...]:
         """The decisions that were a no."""
         return tuple(one for one in self.decisions if not one.good)

@@ -200,7 +200,8 @@ def _row(record: Record) -> Row:
     client = f"{record.client}{_SEPARATOR}{record.client_name}{_SEPARATOR}{record.helo or ''}".lower()
     ok = int(record.accepted) * ACCEPTED + bool(record.refusals) * REFUSED
     ok += any(one.by for one in record.refusals) * JUDGED
-    sender = "" if record.sender is None else f"<{record.sender.lower()}>"
+    named = record.named_sender
+    sender = "" if named is None else f"<{named.lower()}>"
     return record.when, record.number, ok, client, sender, recipients, record.login.lower(), _encode(record)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,7 @@ from tayori.programs.history.record import Decision, Outcome, Record
 from tayori.programs.language import N_, Language
 
 SHOWN = 3
+REPLY = re.compile(r"\d{3}[ -]")
 STATUS = {
     "sent": N_("delivered"),
     "deferred": N_("waits"),
@@ -34,7 +36,7 @@ def line(record: Record, say: Language) -> str:
     """One line for a list."""
     recipients = [f"<{one}>" for one in record.recipients]
     shown = ", ".join(recipients[:SHOWN]) + (" …" if len(recipients) > SHOWN else "")
-    sender = "-" if record.sender is None else f"<{record.sender}>"
+    sender = "-" if record.named_sender is None else f"<{record.named_sender}>"
     return f"{clock(record.when)}  {client(record)}  {sender} → {shown or '-'}  {result(record, say)}"
 
 
@@ -97,5 +99,10 @@ def ended(outcome: Outcome, say: Language) -> str:
     original = f" ({outcome.original})" if outcome.original and outcome.original != outcome.address else ""
     return (
         f"{clock(outcome.when)}  <{outcome.address}>{original}: {word}, {outcome.enhanced}, "
-        f"{outcome.relay}: {outcome.text}"
+        f"{outcome.relay}: {meaning(outcome.text, say)}"
     )
+
+
+def meaning(text: str, say: Language) -> str:
+    """What a delivery said of itself, in the reader's language; another server's reply as it came."""
+    return text if REPLY.match(text) else say.told(text)
