@@ -18,3 +18,9 @@ class Phrase(str):
         made.template = template
         made.fields = fields
         return made
+
+
+class Told(str):
+    """What code without a catalogue says in English; the reader's language knows it by its shape."""
+
+    __slots__ = ()

@@ -18,6 +18,7 @@ from importlib import resources
 
 from tayori.config.lint.finding import Finding, Phrase
 from tayori.config.origin import ConfigError
+from tayori.config.phrase import Told
 
 NEVER_FIRST = frozenset("、。」』）,.)ーっゃゅょッャュョァィゥェォ")
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
@@ -106,6 +107,8 @@ class Language:
         """A Phrase and what the system says in this language; anything else as it is."""
         if isinstance(value, Phrase):
             return self(value.template, **value.fields)
+        if isinstance(value, Told):
+            return self.told(value)
         return self(value) if isinstance(value, str) and value in SYSTEM else value
 
     def told(self, text: str, depth: int = NESTED) -> str:

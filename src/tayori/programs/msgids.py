@@ -26,7 +26,7 @@ CALLS = {"say": 1, "N_": 1, "Phrase": 1}
 SHAPED: dict[str, tuple[int, ...]] = {
     "ConfigError": (0, 2), "Failed": (0,), "ServerDown": (0,), "Wrong": (0,), "Refused": (0,), "TryLater": (0,),
     "Failure": (0,), "Trouble": (0,), "SasldbError": (0,), "PamError": (0,), "Unreadable": (0,), "TempFail": (0,),
-    "Lost": (0,), "Unreachable": (0,), "_breaks": (0,), "Removed": (2,), "Broken": (0,),
+    "Lost": (0,), "Unreachable": (0,), "_breaks": (0,), "Removed": (2,), "Broken": (0,), "Problem": (1,),
 }  # fmt: skip
 """Errors and verdicts, and which of their arguments are said to a person."""
 SHAPED_NAMES = ("mend", "complaint", "why")

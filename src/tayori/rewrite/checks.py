@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 CODE = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+(.*))?\Z", re.DOTALL)
 LABEL = re.compile(r"[!-9;-~]+[ \t]*:")
 NAMES = ("header_checks", "mime_header_checks", "nested_header_checks", "body_checks")
+ACTIONS = frozenset(
+    [
+        *("BCC", "DISCARD", "DUNNO", "FILTER", "HOLD", "IGNORE", "INFO", "OK"),
+        *("PASS", "PREPEND", "REDIRECT", "REJECT", "REPLACE", "STRIP", "WARN"),
+    ]
+)
+"""Those of header_checks(5)."""
 LEAVING = ("DUNNO", "OK", "IGNORE", "INFO", "PREPEND", "REPLACE", "STRIP", "WARN")
 """The actions of smtp_header_checks and its like."""
 _SHOWN = 200

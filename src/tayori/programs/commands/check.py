@@ -28,6 +28,7 @@ from tayori.programs.commands.check_dns import names
 from tayori.programs.commands.check_local import local
 from tayori.programs.commands.check_relay_login import relay_logins
 from tayori.programs.commands.check_sasl import logins
+from tayori.programs.commands.check_tables import check as tables
 from tayori.programs.commands.control import default_directory, no_configuration
 from tayori.programs.language import ENGLISH, N_, Language, choose
 
@@ -40,7 +41,7 @@ SEVERITY_NAMES = (N_("error"), N_("warning"), N_("note"))
 
 Check = Callable[[Source], Iterable[Finding]]
 # Everything that is checked: the files alone first, then what needs a look outside (sockets, ports, certificates).
-CHECKS: tuple[Check, ...] = (lint, check_live.check, check_servers.check, logins, relay_logins, local)
+CHECKS: tuple[Check, ...] = (lint, check_live.check, check_servers.check, logins, relay_logins, local, tables)
 
 
 def parser() -> Arguments:
