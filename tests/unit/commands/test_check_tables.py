@@ -64,7 +64,7 @@ def test_mistakes(tmp_path: Path, name: str, value: str, text: str, codes: list[
          "o WARN\np BCC a@b.example\n2001:db8:: OK\nuser@ DISCARD\n<> HOLD\n"),
         (RESTRICTIONS, "check_sender_access regexp:", "if /a/\n!/b/i OK\n/(c)/ REJECT $1\nendif\n# no\n"),
         ("header_checks", "regexp:", "/a/ ignore\n/(b)/ $1\n/c/ REPLACE X: y\n/d/ REDIRECT a@b.example\n/e/ STRIP\n"),
-        ("transport_maps", "hash:", "a filter:\nb :[c.example]\nd smtp:[e]:25\n* local\nf :\n"),
+        ("transport_maps", "hash:", "a filter:\nb :[c.example]\nd smtp:[e]:25\n* local\nf :\ng error:5.1.2 no\nh discard:\n"),
         ("alias_maps", "hash:", "root: taro\n\"a b\": c\nd: \"|/bin/cat\"\n"),
         ("mynetworks", "cidr:", "10.0.0.0/8 x\n"),
     ],

@@ -108,6 +108,8 @@ KEYS_BY_ADDRESS = frozenset(
         *("recipient_bcc_maps", "smtpd_sender_login_maps", "relay_recipient_maps"),
     ]
 )
+BUILT_IN = frozenset(("smtp", "relay", "lmtp", "local", "virtual", "error", "retry", "discard"))
+"""Transports that stand for themselves where master.cf does not name them."""
 WANTS = {
     "FILTER": (":", Phrase("transport:destination")),
     "REDIRECT": ("@", Phrase("an address")),
@@ -278,7 +280,7 @@ def _transport(source: Source, table: Named, place: Origin, value: str) -> Itera
     word = value.partition(":")[0].strip()
     if not word or "$" in word or not source.services:
         return
-    names = {service.name for service in source.services}
-    if word not in names:
+    names = BUILT_IN | {service.name for service in source.services}
+    if word not in names and word != "DUNNO":
         hint, mend = _said(word, close_to(word, sorted(names), 0.7))
         yield TRANSPORT.at(place, word=word, hint=hint, name=table.name, mend=mend)
