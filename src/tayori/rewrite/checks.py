@@ -15,7 +15,7 @@ from tayori.config.settings import Settings
 from tayori.protocol.headers import Field, bounded
 from tayori.protocol.headers import fields as split_fields
 from tayori.protocol.mime import MIME_NAMES, walk
-from tayori.rewrite.results import Deferred
+from tayori.rewrite.results import Deferred, Place
 from tayori.tables.maps import Maps
 from tayori.tables.outcome import Found, TempFail
 from tayori.tables.registry import Tables
@@ -43,7 +43,8 @@ Edit = tuple[int, int, bytes]
 @dataclass(slots=True)
 class Findings:
     """What the checks asked for. `notes` are log lines in Postfix's form (`reject: header Subject: …`);
-    `about` is what they say of the session (`from name[address]; from=<…> to=<…> proto=ESMTP helo=<…>`)."""
+    `about` is what they say of the session (`from name[address]; from=<…> to=<…> proto=ESMTP helo=<…>`).
+    `place`: where a refusal came from."""
 
     reject: tuple[int, str, str] | None = None
     hold: str = ""
@@ -54,6 +55,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     about: str = ""
     stopped: bool = False
+    place: Place | None = None
 
 
 class Checks:
@@ -64,6 +66,7 @@ class Checks:
         """Raises ConfigError for a table that cannot be used."""
         self._maps = {name: Maps.from_settings(tables, settings, prefix + name) for name in NAMES}
         self._leaving = prefix
+        self._origins = {name: settings.origin(prefix + name) for name in NAMES}
         self._body_limit = settings.number("body_checks_size_limit") if self._maps["body_checks"] else 0
         self._line_limit = settings.number("line_length_limit")
         self._header_limit = settings.number("header_size_limit")
@@ -143,7 +146,13 @@ class Checks:
         if self._leaving and verb.upper() not in LEAVING:
             findings.notes.append(f"warning: {self._leaving}{name}: {verb} is no action for mail that leaves")
             return raw
-        return _act(verb.upper(), argument.strip(), raw, f"{what} {_printable(shown)}", findings, what != "body")
+        new = _act(verb.upper(), argument.strip(), raw, f"{what} {_printable(shown)}", findings, what != "body")
+        if findings.reject is not None:
+            origin = answer.origin
+            if origin is None or not origin.file.startswith("/"):  # rules in main.cf itself
+                origin = self._origins[name]
+            findings.place = Place(f"{self._leaving}{name}", origin, _printable(shown))
+        return new
 
 
 def _act(verb: str, text: str, raw: bytes, where: str, findings: Findings, is_header: bool) -> bytes:

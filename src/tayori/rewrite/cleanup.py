@@ -312,6 +312,7 @@ class Cleanup:
             tuple(findings.notes),
             end,
             tuple(edits),
+            findings.place,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -74,10 +75,18 @@ class Rewritten(msgspec.Struct, frozen=True):
     orcpt: str = ""
 
 
+class Place(NamedTuple):
+    """The list that refused a mail, the table's line, and what it fitted."""
+
+    parameter: str
+    origin: Origin | None
+    fitted: str
+
+
 class Cleaned(msgspec.Struct, frozen=True):
     """A message ready for the queue: `content` with CRLF turned to LF, trace headers on top.
 
-    `reject`: (enhanced code, text) when header_checks or limits refuse it. `hold`, `discard`, `filter`
+    `reject`: (enhanced code, text) when header_checks or limits refuse it, `place` where. `hold`, `discard`, `filter`
     come from header_checks(5) actions. Of a message that lies in a file (`Incoming.content` is mapped) `content` is
     only the new header; it takes the place of the first `cut` bytes, and `edits` are made in the rest: what stands
     from start to end becomes the bytes.
@@ -94,3 +103,4 @@ class Cleaned(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     cut: int = 0
     edits: tuple[tuple[int, int, bytes], ...] = ()
+    place: Place | None = None

@@ -114,7 +114,7 @@ def text(found: Rehearsed, say: Language, milters: bool = False) -> list[str]:
     lines: list[str] = []
     for one in found.differences:
         lines += _difference(one, say)
-    lines.append(say("{mails} mails judged again, {count} differences", mails=found.mails,
+    lines.append(say("mails judged again: {mails}, differences: {count}", mails=found.mails,
                      count=len(found.differences)))  # fmt: skip
     if found.left_out:
         lines.append(say("{count} mails left out: the edited configuration has no service on their port",

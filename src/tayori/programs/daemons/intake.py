@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from tayori.bounce.options import BounceOptions
 from tayori.bounce.session_notice import session_notice
 from tayori.config.settings import Settings
+from tayori.policy.verdict import Reason
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
-from tayori.programs.daemons.smtpd.service import Envelope
+from tayori.programs.daemons.smtpd.service import Envelope, Explained
 from tayori.programs.history.history import NoHistory
 from tayori.programs.maillog import MailLog
 from tayori.protocol import smtp_commands as say
@@ -27,7 +28,7 @@ from tayori.queue.engine import SqliteQueue
 from tayori.queue.model import Attributes, Message, QueueBroken, QueueFull, Recipient, Stored
 from tayori.queue.spool import Spool
 from tayori.rewrite.cleanup import Cleanup, Incoming
-from tayori.rewrite.results import Cleaned, Rewritten
+from tayori.rewrite.results import Cleaned, Place, Rewritten
 from tayori.tables.matchlist import MatchList
 
 
@@ -219,7 +220,7 @@ class Intake:
         for note in cleaned.notes:
             self.log.line("cleanup", f"{queue_id}: {note}")
         if cleaned.reject is not None:
-            return Reply(*cleaned.reject)
+            return Explained(*cleaned.reject, reason=_reason(cleaned.place))
         self.log.line("cleanup", f"{queue_id}: message-id={cleaned.message_id}")
         if cleaned.discard or not cleaned.recipients:
             return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
@@ -297,6 +298,13 @@ def _autodetected(settings: Settings) -> frozenset[str]:
         return frozenset()
     named = frozenset(settings.items("smtputf8_autodetect_classes"))
     return ORIGINS if "all" in named else named & ORIGINS
+
+
+def _reason(place: Place | None) -> Reason | None:
+    """Of a refusal by header_checks(5), as the history keeps it."""
+    if place is None:
+        return None
+    return Reason("END-OF-MESSAGE", place.parameter, place.parameter, origin=place.origin, looked_up=place.fitted)
 
 
 def _origin(attributes: Attributes) -> str:

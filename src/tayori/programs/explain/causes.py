@@ -76,7 +76,7 @@ async def reasons(
     Both are empty where the reply says it all. With `facts` the rules behind the refusing one are asked too.
     """
     by = refusal.by
-    if by is None:
+    if by is None or by.answer == "refused":
         return replies.told(refusal, built.settings, say)
     why: list[str] = []
     mends: list[Remedy] = []

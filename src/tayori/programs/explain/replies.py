@@ -170,6 +170,10 @@ CONTENT = (
     N_("A pattern of header or body checks fits the content of the mail."),
     N_("The log names the line that fitted; tayori explain --message FILE shows the pattern. Change or remove it."),
 )
+FITTED = (
+    N_("A pattern of {checks} ({place}) fits: {text}"),
+    N_("Change or remove it if such mail should pass."),
+)
 CHECKS = ("header_checks", "mime_header_checks", "nested_header_checks", "body_checks")
 
 
@@ -184,6 +188,9 @@ def told(refusal: Decision, settings: Settings, say: Language) -> tuple[tuple[st
     if found is None:
         if refusal.stage != "END-OF-MESSAGE":
             return (), ()
+        if refusal.by is not None:
+            fields = {"checks": refusal.by.parameter, "place": refusal.by.place, "text": refusal.by.looked_up}
+            return (say(FITTED[0], **fields),), (Remedy(say(FITTED[1]), refusal.by.place),)
         checks = [name for name in CHECKS if settings.items(name)]
         places = [str(settings.origin(name) or "") for name in checks]
         return (say(CONTENT[0]),), (Remedy(say(CONTENT[1]), places[0] if places else ""),)

@@ -16,7 +16,7 @@ from tayori.net.stream import Stream
 from tayori.net.tls import TlsSession
 from tayori.policy.facts import Facts, LoginFacts, TlsFacts
 from tayori.policy.rates import Board
-from tayori.policy.verdict import Verdict
+from tayori.policy.verdict import Reason, Verdict
 from tayori.programs.daemons.compose import Built, House
 from tayori.programs.daemons.intake import NOTHING, Forced, Intake
 from tayori.programs.daemons.smtpd.commands import offered
@@ -89,7 +89,7 @@ class Judgements(NoHistory, NoTrail):
         """The policy has decided."""
         self.heard.append(Heard(verdict, facts, self.mark()))
 
-    def refused(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+    def refused(self, verb: str, argument: bytes, reply: Reply, by: Reason | None = None) -> Reply:
         """A command was refused, by the policy or not."""
         last_word, self._last = self._last, None
         if reply is last_word:
@@ -101,9 +101,9 @@ class Judgements(NoHistory, NoTrail):
             last.reply = reply
         return reply
 
-    def last_word(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+    def last_word(self, verb: str, argument: bytes, reply: Reply, by: Reason | None = None) -> Reply:
         """The same, for a refusal that the session says afterwards."""
-        self._last = self.refused(verb, argument, reply)
+        self._last = self.refused(verb, argument, reply, by)
         return self._last
 
 

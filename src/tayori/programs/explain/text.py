@@ -136,6 +136,8 @@ def decided(decision: Decision, say: Language) -> str:
     by = decision.by
     assert by is not None
     rule = f"{by.restriction} {by.argument}".strip()
+    if rule == by.parameter:
+        return say("Decided by {rule}, {place}", rule=rule, place=by.place or say("by default"))
     return say("Decided by {rule} in {parameter}, {place}", rule=rule, parameter=by.parameter,
                place=by.place or say("by default"))  # fmt: skip
 

@@ -123,4 +123,8 @@ def _decision(note: Note, config: ConfigText) -> Decision:
     if note.verdict is not None and note.facts is not None:
         return decision(note.verdict, note.facts, note.reply, note.code, config)
     stage = note.verb if note.verb in STAGES else "OTHER"
-    return Decision(stage, note.about, "refused", note.reply, None, (), note.code)
+    by = None
+    if note.by is not None:
+        origin = note.by.origin
+        by = asked(note.by, "refused", source=config.line(origin.file, origin.line) if origin else "")
+    return Decision(stage, note.about, "refused", note.reply, by, (), note.code)

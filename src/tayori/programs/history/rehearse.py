@@ -136,7 +136,8 @@ class Rehearsal:
     def _end(self, record: Record, again: Question, now: Again) -> None:
         """DATA and what followed. Without the content only rules and the size can be compared."""
         late = next((one for one in reversed(record.refusals) if one.stage in ("DATA", "END-OF-MESSAGE")), None)
-        old: Judgement = (late.reply, late.by) if late else (record.reply, None)
+        rule = late.by if late and late.by and late.by.answer != "refused" else None  # not of the content
+        old: Judgement = (late.reply, rule) if late else (record.reply, None)
         if not old[0] or not now.end[0]:
             return
         built = self.explainer.service("", record.server_port)

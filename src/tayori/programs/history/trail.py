@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from tayori.policy.facts import ClientFacts, Facts, LoginFacts, TlsFacts
-from tayori.policy.verdict import Verdict
+from tayori.policy.verdict import Reason, Verdict
 from tayori.programs.history.record import MOST, TEXT, Failed, code_text
 from tayori.protocol.reply import Reply
 from tayori.sasl.names import known
@@ -64,7 +64,8 @@ class Party(Protocol):
 
 
 class Note(msgspec.Struct):
-    """One judged command, or one refused without a verdict (`facts` None; then `about` says what was tried)."""
+    """One judged command, or one refused without a verdict (`facts` None; then `about` says what was tried and
+    `by` what decided, if that is known)."""
 
     facts: Facts | None
     verdict: Verdict | None
@@ -72,6 +73,7 @@ class Note(msgspec.Struct):
     about: str = ""
     reply: str = ""
     code: str = ""
+    by: Reason | None = None
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -127,13 +129,16 @@ class Trail:
         else:
             self._more += 1
 
-    def last_word(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+    def last_word(self, verb: str, argument: bytes, reply: Reply, by: Reason | None = None) -> Reply:
         """As `refused`, for a refusal that ends the mail before the session says it: it is then not noted again."""
-        reply = self._last = self.refused(verb, argument, reply)
+        reply = self._last = self.refused(verb, argument, reply, by)
         return reply
 
-    def refused(self, verb: str, argument: bytes, reply: Reply) -> Reply:
-        """A command got a 4xx or 5xx: the reply that the client reads, with the code where codes are shown."""
+    def refused(self, verb: str, argument: bytes, reply: Reply, by: Reason | None = None) -> Reply:
+        """A command got a 4xx or 5xx: the reply that the client reads, with the code where codes are shown.
+
+        `by`: what decided, where it was no rule of the policy.
+        """
         last_word, self._last = self._last, None
         if reply is last_word:
             return reply
@@ -143,7 +148,7 @@ class Trail:
             if self._more or len(notes) >= MOST:
                 self._more += 1
                 return reply
-            last = Note(None, None, verb, about_command(verb, argument))
+            last = Note(None, None, verb, about_command(verb, argument), by=by)
             notes.append(last)
         last.code = code_text(self._codes())
         if self._shown and (last.verdict is not None or verb == "END-OF-MESSAGE"):
@@ -210,11 +215,11 @@ class NoTrail:
     def judged(self, verdict: Verdict, facts: Facts) -> None:
         """Nothing."""
 
-    def last_word(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+    def last_word(self, verb: str, argument: bytes, reply: Reply, by: Reason | None = None) -> Reply:
         """The reply as it is."""
         return reply
 
-    def refused(self, verb: str, argument: bytes, reply: Reply) -> Reply:
+    def refused(self, verb: str, argument: bytes, reply: Reply, by: Reason | None = None) -> Reply:
         """The reply as it is."""
         return reply
 

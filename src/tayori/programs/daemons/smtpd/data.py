@@ -12,7 +12,7 @@ from tayori.policy.verdict import Action
 from tayori.programs.daemons.smtpd import large
 from tayori.programs.daemons.smtpd.commands import on_message
 from tayori.programs.daemons.smtpd.large import Received
-from tayori.programs.daemons.smtpd.service import Envelope
+from tayori.programs.daemons.smtpd.service import Envelope, Explained
 from tayori.protocol import smtp_commands as say
 from tayori.protocol.received import transmission
 from tayori.protocol.reply import Reply
@@ -57,11 +57,13 @@ async def finish(session: Session, received: Received, started: float) -> Reply:
     """From the whole content to the reply that says it is on stable storage; the transaction is over."""
     session.where = "END-OF-MESSAGE"
     try:
-        reply = session.soften(received.refusal or await _finish(session, received, started))
+        found = received.refusal or await _finish(session, received, started)
+        reply = session.soften(found)
     finally:
         received.end()
     if reply.code >= 400:
-        reply = session.trail.last_word("END-OF-MESSAGE", b"", reply)
+        reason = found.reason if isinstance(found, Explained) else None
+        reply = session.trail.last_word("END-OF-MESSAGE", b"", reply, reason)
     session.trail.answered(reply, received.body.content)
     session.reset()
     if reply.code < 400:

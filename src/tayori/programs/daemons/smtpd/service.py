@@ -13,6 +13,7 @@ from tayori.policy.facts import ClientFacts, LoginFacts, TlsFacts
 from tayori.policy.footer import Footer
 from tayori.policy.policy import Policy
 from tayori.policy.rates import Rates
+from tayori.policy.verdict import Reason
 from tayori.programs.daemons.smtpd.options import SmtpdOptions
 from tayori.programs.daemons.smtpd.values import Transaction
 from tayori.programs.history.history import NoHistory
@@ -40,6 +41,12 @@ class Envelope(msgspec.Struct, frozen=True):
     trusted: bool = False
     started: float = 0.0
     spool: Spool | None = None
+
+
+class Explained(Reply, frozen=True):
+    """A reply that knows what decided it."""
+
+    reason: Reason | None = None
 
 
 class Intake(Protocol):
