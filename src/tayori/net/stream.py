@@ -18,6 +18,7 @@ from tayori.net.unixpath import short
 
 HIGH_WATER = 256 * 1024
 FAREWELL = 30.0
+CROWDED_SECONDS = 0.05
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -290,13 +291,21 @@ async def connect(host: str, port: int, *, timeout: float, source_address: str =
 
 
 async def connect_unix(path: str, *, timeout: float) -> Stream:
-    """Connect to a Unix stream socket. Raises OSError, TimeoutError."""
+    """Connect to a Unix stream socket. Raises OSError, TimeoutError. One that has too many waiting is asked again."""
     loop = asyncio.get_running_loop()
-    with short(path) as name:
-        _, protocol = await asyncio.wait_for(
-            loop.create_unix_connection(lambda: Stream(timeout=timeout), name), timeout
-        )
-    return protocol
+    until = loop.time() + timeout
+    while True:
+        try:
+            with short(path) as name:
+                _, protocol = await asyncio.wait_for(
+                    loop.create_unix_connection(lambda: Stream(timeout=timeout), name), timeout
+                )
+        except BlockingIOError:  # the kernel does not wait for room as it does with TCP
+            if loop.time() > until:
+                raise
+            await asyncio.sleep(CROWDED_SECONDS)
+        else:
+            return protocol
 
 
 def no_delay(sock: socket.socket) -> None:

@@ -22,6 +22,7 @@ from tayori.config.settings import Settings
 from tayori.delivery.outcome import BouncedDelivery, DeferredDelivery, Delivered, DeliveryOutcome
 from tayori.delivery.pipe import PipeAgent, pipe_agent
 from tayori.delivery.smtp_job import Attempt
+from tayori.net.listen import BACKLOG
 from tayori.net.stream import Stream, connect_unix
 from tayori.programs import ipc
 from tayori.programs.daemons.layout import Layout
@@ -240,7 +241,7 @@ async def _serve(
         task.add_done_callback(tasks.discard)
 
     # create_unix_server would remove the name when it is closed (Python 3.13), which the next process needs
-    server = await loop.create_server(lambda: Stream(connected, 60.0), sock=listener)
+    server = await loop.create_server(lambda: Stream(connected, 60.0), sock=listener, backlog=BACKLOG)
     await end.wait()
     server.close()
     # connections that were taken in this very moment

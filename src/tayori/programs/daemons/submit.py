@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from tayori.config.settings import Settings
+from tayori.net.listen import BACKLOG
 from tayori.net.stream import Stream
 from tayori.programs import ipc
 from tayori.programs.daemons.dispatch.dispatcher import Dispatcher
@@ -99,7 +100,9 @@ class Submit:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        return await loop.create_unix_server(lambda: Stream(connected, IDLE_SECONDS), sock=listener.dup())
+        return await loop.create_unix_server(
+            lambda: Stream(connected, IDLE_SECONDS), sock=listener.dup(), backlog=BACKLOG
+        )
 
     async def finish(self, seconds: float) -> None:
         """Let requests that have begun come to their answers; end the rest."""
