@@ -112,7 +112,7 @@ def test_trace_find_why_and_rehearse_of_a_real_session(tmp_path: Path) -> None:
         (edited / file.name).write_text(text)
     differs = server.command("rehearse", "-c", conf, "--lang", "en", "--since", "1h", str(edited))
     assert differs.returncode == 1
-    assert "1 differences" in differs.stdout
+    assert "differences: 1" in differs.stdout
     assert "x@elsewhere.example" in differs.stdout
     assert "taro@example.com" not in differs.stdout
     same = server.command("rehearse", "-c", conf, "--lang", "en", "--since", "1h", conf)
