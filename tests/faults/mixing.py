@@ -122,6 +122,7 @@ class House:
                 "allow_mail_to_files": "alias, forward, include",
                 "deliver_lock_delay": "1s",
                 "mailbox_size_limit": "0",
+                "virtual_mailbox_limit": "0",  # a long run has more large messages than fit into one file
                 "message_size_limit": "0",
             },
             master,
