@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-from email.utils import format_datetime
+from datetime import datetime
 
 from tayori.bounce.options import BounceOptions
+from tayori.protocol.received import rfc5322_date
 from tayori.queue.model import Attributes, Message, Recipient
 
 
@@ -17,7 +17,7 @@ def session_notice(peer: str, said: str, bounced: bool, options: BounceOptions, 
     double_bounce_sender.
     """
     recipient = options.bounce_notice if bounced else options.error_notice
-    date = format_datetime(datetime.datetime.fromtimestamp(int(now)).astimezone())
+    date = rfc5322_date(datetime.fromtimestamp(int(now)).astimezone())
     head = (
         f"Received: by {options.hostname} ({options.mail_name})\n\tid {number:X}; {date}\n"
         f"Date: {date}\n"

@@ -7,9 +7,14 @@ import pytest
 from tayori.policy.verdict import Action, Reason, Verdict
 from tayori.programs.daemons.smtpd.transcript import Transcript
 from tayori.protocol.reply import Reply
+from tayori.protocol.smtp_commands import split_command
 
 ALL = frozenset(("bounce", "policy", "protocol", "resource", "software", "data"))
 UNKNOWN = Reply(550, "5.1.1", "<x@y.z>: Recipient address rejected: User unknown in local recipient table")
+
+
+def hear(transcript: Transcript, line: bytes) -> None:
+    transcript.heard(*split_command(line), line)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +40,7 @@ UNKNOWN = Reply(550, "5.1.1", "<x@y.z>: Recipient address rejected: User unknown
 def test_classes_of_replies(verb: str, reply: Reply, kind: str) -> None:
     for one in sorted(ALL):
         transcript = Transcript(frozenset((one,)), 100)
-        transcript.heard(verb.encode())
+        transcript.heard(verb, b"", verb.encode())
         transcript.answered(verb, reply, False)
         assert transcript.due == (one == kind), one
 
@@ -47,7 +52,7 @@ def test_rules_and_helo() -> None:
         ("reject_unauth_destination", Reply(454, "4.7.1", "Relay access denied"), "policy"),
     ):
         transcript = Transcript(frozenset((kind,)), 100)
-        transcript.heard(b"RCPT TO:<x@y.z>")
+        hear(transcript, b"RCPT TO:<x@y.z>")
         transcript.judged(Verdict(Action.REJECT, reply, Reason("RCPT", "", restriction)))
         transcript.answered("RCPT", reply, False)
         assert transcript.due and transcript.bounced == (kind == "bounce")
@@ -59,24 +64,44 @@ def test_rules_and_helo() -> None:
 def test_text_hides_what_a_client_logs_in_with() -> None:
     transcript = Transcript(ALL, 100)
     transcript.said(b"220 mail.example.com ESMTP\r\n")
-    transcript.heard(b"EHLO x\x1b[2J\xff")
+    hear(transcript, b"EHLO x\x1b[2J\xff")
     transcript.said(b"250-mail.example.com\r\n250 " + b"WORD " * 20 + b"\r\n")
-    transcript.heard(b"auth plain AGFsaWNlAHNlY3JldA==")
+    hear(transcript, b"auth plain AGFsaWNlAHNlY3JldA==")
     transcript.said(b"535 5.7.8 no\r\n")
     text = transcript.text("lost connection")
-    assert "auth plain (not shown)" in text and "AGFsaWNl" not in text
+    assert "AUTH plain (not shown)" in text and "AGFsaWNl" not in text
     assert "\x1b" not in text and " In:  EHLO x?[2J" in text
     assert " Out: 250-mail.example.com\n Out: 250 WORD" in text and max(map(len, text.splitlines())) < 80
     assert "lost connection" in text
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"AUTH PLAIN c2VjcmV0"],
+        [b"AUTH\tPLAIN\tc2VjcmV0"],
+        [b" \tauth \tplain \t c2VjcmV0 "],
+        [b"AUTH LOGIN", b"YWxpY2U=", b"c2VjcmV0"],
+        [b"AUTH LOGIN c2VjcmV0", b"c2VjcmV0"],
+        [b"AUTH PLAIN", b"c2VjcmV0 x"],
+    ],
+)
+def test_no_secret_is_kept_however_it_comes(lines: list[bytes]) -> None:
+    transcript = Transcript(ALL, 100)
+    for line in (*lines, b"RSET", b"FOO"):
+        hear(transcript, line)
+    text = transcript.text("")
+    assert "c2VjcmV0" not in text and "YWxpY2U=" not in text
+    assert text.count("(not shown)") == len(lines) and " In:  RSET\n In:  FOO" in text
+
+
 def test_nothing_is_kept_that_nobody_wants_and_long_sessions_are_bounded() -> None:
     transcript = Transcript(frozenset(("2bounce",)), 3)
-    transcript.heard(b"NOOP")
+    hear(transcript, b"NOOP")
     assert not transcript.kept and not transcript.long
     transcript = Transcript(ALL, 3)
     for _ in range(10_000):
-        transcript.heard(b"NOOP")
+        hear(transcript, b"NOOP")
     assert transcript.long and len(transcript.text("").splitlines()) < 6_000
     transcript.wrong("protocol")
     transcript.forget()

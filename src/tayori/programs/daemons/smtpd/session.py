@@ -330,8 +330,8 @@ class Session:
         line = await self.read_line()
         if self.service.command_filter is not None:
             line = await self._filtered(line, self.service.command_filter)
-        self.transcript.heard(line.text)
         verb, argument = say.split_command(line.text)
+        self.transcript.heard(verb, argument, line.text)
         reply = await self._command(verb, argument, line)
         ok = reply is None or reply.code < 400
         self.counters.count(verb if verb in HANDLERS else "UNKNOWN", ok)

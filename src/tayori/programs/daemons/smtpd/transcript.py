@@ -12,6 +12,7 @@ import textwrap
 
 from tayori.policy.verdict import Verdict
 from tayori.protocol.reply import Reply
+from tayori.protocol.smtp_commands import COMMANDS
 
 BOUNCE, POLICY, PROTOCOL, RESOURCE = "bounce", "policy", "protocol", "resource"
 KINDS = frozenset((BOUNCE, POLICY, PROTOCOL, RESOURCE))
@@ -29,7 +30,7 @@ class Transcript:
     """The lines of one session and what went wrong in it. `classes`: of notify_classes; `threshold`:
     smtpd_history_flush_threshold."""
 
-    __slots__ = ("_classes", "_judged", "_lines", "_threshold", "_wrong", "kept")
+    __slots__ = ("_classes", "_judged", "_lines", "_secret", "_threshold", "_wrong", "kept")
 
     def __init__(self, classes: frozenset[str], threshold: int) -> None:
         self._classes = classes & KINDS
@@ -37,16 +38,23 @@ class Transcript:
         self._lines: list[tuple[str, bytes]] = []
         self._wrong: set[str] = set()
         self._judged = ""
+        self._secret = False
         self.kept = bool(self._classes)
 
-    def heard(self, line: bytes) -> None:
-        """A command, without its line end."""
+    def heard(self, verb: str, argument: bytes, line: bytes) -> None:
+        """A command, without its line end, and what it was taken for. What belongs to a login is not kept: neither
+        the response behind AUTH nor what a client that goes on after a refused AUTH sends as commands."""
         self._judged = ""
-        if self.kept:
-            word, _, rest = line.partition(b" ")
-            if rest and word.upper() == b"AUTH":
-                line = word + b" " + rest.split(b" ", 1)[0] + b" (not shown)"
-            self._add("In: ", line)
+        if not self.kept:
+            return
+        if verb == "AUTH":
+            self._secret = True
+            line = b" ".join((b"AUTH", *argument.split()[:1], b"(not shown)"))
+        elif verb in COMMANDS:
+            self._secret = False
+        elif self._secret:
+            line = b"(not shown)"
+        self._add("In: ", line)
 
     def said(self, reply: bytes) -> None:
         """A reply in its wire form."""
